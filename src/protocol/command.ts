@@ -1,0 +1,147 @@
+/**
+ * What a command entry's payload holds, and what a passed-on request carries.
+ *
+ *   payload  := header | command
+ *   header   := u8 kind | u8 reserved(0) | u16 slot | u32 reserved(0) | u64 stamp ms
+ *               | u64 session | u64 sequence | u64 lowest unanswered | u64 retry until ms          (48 bytes)
+ *   command  := u16 opcode | u32 argument count | (u32 length | bytes)*
+ *
+ * The stamp is the proposing leader's clock, clamped, written in place by the leader (`stampPayload`); 0 means that it
+ * does not stamp. Session 0 is the group's own leader (ticks, purges): no exactly-once record is kept for it.
+ * EXEC nests: its first argument is the list of watched versions, each further one a whole command:
+ *
+ *   watches  := u32 count | (u32 length | key | u64 generation | u64 modification index)*
+ */
+import { asLogIndex, asSlotId, type LogIndex, type SlotId } from '../base/brand.ts'
+import { BytesReader, BytesWriter, DecodeError } from '../base/bytes.ts'
+
+export const PAYLOAD_HEADER_BYTES = 48
+const STAMP_OFFSET = 8
+
+/** A client's write, under a session. */
+export const PAYLOAD_WRITE = 1
+/** Moves logTime along, and nothing else. No command bytes follow. */
+export const PAYLOAD_TICK = 2
+/** Housekeeping by the leader: the command bytes are one of kv/'s own (purge expired keys, drop a dead generation). */
+export const PAYLOAD_HOUSEKEEPING = 3
+
+export type PayloadKind = typeof PAYLOAD_WRITE | typeof PAYLOAD_TICK | typeof PAYLOAD_HOUSEKEEPING
+
+export interface PayloadHeader {
+  readonly kind: PayloadKind
+  readonly slot: SlotId
+  readonly stampMs: number
+  readonly session: number
+  readonly sequence: number
+  readonly lowestUnanswered: number
+  readonly retryUntilMs: number
+}
+
+export function encodePayload(header: PayloadHeader, command: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(PAYLOAD_HEADER_BYTES + command.length)
+  const view = new DataView(bytes.buffer)
+  bytes[0] = header.kind
+  view.setUint16(2, header.slot, true)
+  putU64(view, STAMP_OFFSET, header.stampMs)
+  putU64(view, 16, header.session)
+  putU64(view, 24, header.sequence)
+  putU64(view, 32, header.lowestUnanswered)
+  putU64(view, 40, header.retryUntilMs)
+  bytes.set(command, PAYLOAD_HEADER_BYTES)
+  return bytes
+}
+
+/** The leader's stamp, written where the payload lies. */
+export function stampPayload(payload: Uint8Array, stampMs: number): void {
+  putU64(new DataView(payload.buffer, payload.byteOffset, payload.byteLength), STAMP_OFFSET, stampMs)
+}
+
+/** Throws DecodeError. The command is `payload.subarray(PAYLOAD_HEADER_BYTES)`. */
+export function decodePayloadHeader(payload: Uint8Array): PayloadHeader {
+  const reader = new BytesReader(payload)
+  const kind = reader.u8()
+  if (kind !== PAYLOAD_WRITE && kind !== PAYLOAD_TICK && kind !== PAYLOAD_HOUSEKEEPING) {
+    throw new DecodeError(`command payload: unknown kind ${kind}`)
+  }
+  reader.u8()
+  const slot = asSlotId(reader.u16())
+  reader.u32()
+  return {
+    kind,
+    slot,
+    stampMs: reader.u64(),
+    session: reader.u64(),
+    sequence: reader.u64(),
+    lowestUnanswered: reader.u64(),
+    retryUntilMs: reader.u64(),
+  }
+}
+
+function putU64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value >>> 0, true)
+  view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true)
+}
+
+export interface Command {
+  readonly opcode: number
+  readonly args: readonly Uint8Array[]
+}
+
+export function encodeCommand(opcode: number, args: readonly Uint8Array[]): Uint8Array {
+  let total = 6
+  for (const arg of args) total += 4 + arg.length
+  const bytes = new Uint8Array(total)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, opcode, true)
+  view.setUint32(2, args.length, true)
+  let at = 6
+  for (const arg of args) {
+    view.setUint32(at, arg.length, true)
+    bytes.set(arg, at + 4)
+    at += 4 + arg.length
+  }
+  return bytes
+}
+
+/** Arguments are views. Throws DecodeError. */
+export function decodeCommand(bytes: Uint8Array, from = 0): Command {
+  const reader = new BytesReader(bytes, from)
+  const opcode = reader.u16()
+  const count = reader.u32()
+  if (count * 4 > reader.remaining) throw new DecodeError(`command: ${count} arguments do not fit`)
+  const args: Uint8Array[] = []
+  for (let i = 0; i < count; i++) args.push(reader.blob())
+  reader.expectEnd()
+  return { opcode, args }
+}
+
+/** What WATCH remembers: the version that the key had. An absent key's is its slot's last delete. */
+export interface WatchedVersion {
+  readonly key: Uint8Array
+  readonly generation: number
+  readonly index: LogIndex
+}
+
+export function encodeWatches(watches: readonly WatchedVersion[]): Uint8Array {
+  const writer = new BytesWriter(64)
+  writer.u32(watches.length)
+  for (const watch of watches) {
+    writer.blob(watch.key)
+    writer.u64(watch.generation)
+    writer.u64(watch.index)
+  }
+  return writer.copy()
+}
+
+/** Throws DecodeError. */
+export function decodeWatches(bytes: Uint8Array): WatchedVersion[] {
+  const reader = new BytesReader(bytes)
+  const count = reader.u32()
+  if (count * 20 > reader.remaining) throw new DecodeError(`watches: ${count} do not fit`)
+  const watches: WatchedVersion[] = []
+  for (let i = 0; i < count; i++) {
+    watches.push({ key: reader.blob(), generation: reader.u64(), index: asLogIndex(reader.u64()) })
+  }
+  reader.expectEnd()
+  return watches
+}
