@@ -88,6 +88,8 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   spec('info', 0, -1, 'door', ['loading', 'stale']),
   spec('select', 0, 2, 'door', ['loading', 'stale', 'fast']),
   spec('kv.read', 0, 2, 'door', ['fast']),
+  /** One JSON bulk: this node, its groups, their leaders. */
+  spec('kv.status', 0, 1, 'door', ['loading', 'stale', 'fast']),
 ]
 
 /** Queries that have an opcode but no word of their own: the door sends them. Reply: [generation, index] as two integers. */
