@@ -7,22 +7,32 @@
  */
 import type { DiskError } from './disk.ts'
 
-/** One change of a checkpoint; a null value removes the key. */
-export interface SortedChange {
-  readonly key: Uint8Array
-  readonly value: Uint8Array | null
-}
+/** A key begins with its slot and generation (10 bytes); keys are counted by this prefix. Its first byte is below 0xff: what is above is the base file's own. */
+export const KEY_PREFIX_BYTES = 10
+/** The prefix and the 48-bit hash, both big-endian: the shortest key. */
+export const KEY_HEADER_BYTES = 16
+/** A value ends with a CRC-32C over key and value, which the writer of the checkpoint fills in (`sealRun`). */
+export const VALUE_CHECKSUM_BYTES = 4
 
 /**
- * A frozen set of changes in ascending key order that a worker thread can read without copying: slabs of shared
- * memory, and for each change where its key and value lie. Layout of `index`, five u32 a change, in key order:
- * key slab, key offset, key length, value offset, value length (0xffff_ffff: removal); the value lies in the key's slab.
+ * A frozen set of changes, each key once, in any order, that a worker thread can read without copying: slabs of shared
+ * memory, and for each change a row that says where its key and value lie. `sealRun` (sorted-run.ts) sorts it, as sorting
+ * 100 k keys on the main thread would be a stall. Nobody but the committer writes to the slabs until the commit is done.
+ *
+ *   row := u32 key slab | key offset | key length | value slab | value offset | value length (REMOVED_LENGTH: the key goes)
+ *          | 3 words of the run's maker
+ *
+ * Rows lie in chunks of ROWS_PER_CHUNK.
  */
 export interface SortedRun {
   readonly slabs: readonly SharedArrayBuffer[]
-  readonly index: SharedArrayBuffer
+  readonly rows: readonly SharedArrayBuffer[]
   readonly count: number
 }
+
+export const ROW_WORDS = 9
+export const ROWS_PER_CHUNK = 2048
+export const REMOVED_LENGTH = 0xffff_ffff
 
 /** A whole copy of the base file as bytes, to be sent to another replica. Bounded reads, then close. */
 export interface BaseImage {
@@ -47,7 +57,9 @@ export interface BaseFile {
   get(key: Uint8Array): Uint8Array | null
   /** Ascending keys in [from, to), at most `limit`; stops early where visit returns false. Views valid during the visit. */
   range(from: Uint8Array, to: Uint8Array, limit: number, visit: (key: Uint8Array, value: Uint8Array) => boolean): void
-  /** One atomic, durable transaction: all changes and the new meta blob. At most one at a time. */
+  /** How many visible keys begin with this prefix of KEY_PREFIX_BYTES. Kept in the same transactions as the keys; costs no look-up. */
+  keyCount(prefix: Uint8Array): number
+  /** One atomic, durable transaction: all changes, their effect on the key counts, and the new meta blob. At most one at a time. */
   commitSorted(run: SortedRun, meta: Uint8Array, done: (error: DiskError | null) => void): void
   /** Makes the last completed commit visible to meta, get and range. */
   refresh(): void
@@ -59,6 +71,7 @@ export interface BaseFile {
 
 /** Base files live in numbered directories below the replica's own: `<path>/base-<number>`. */
 export interface BaseFileStore {
+  /** Makes directory 0 where it does not exist; any other one must be there ('not-found'): an install made it. */
   open(path: string, directory: number, done: (error: DiskError | null, base: BaseFile | null) => void): void
   install(path: string, directory: number, done: (error: DiskError | null, install: BaseInstall | null) => void): void
   /** Removes every numbered directory but the given one (leftovers of installs that never became the base). */

@@ -51,7 +51,8 @@ export interface KeySpace {
   remove(slot: SlotId, generation: Generation, key: Uint8Array, modificationIndex: LogIndex): void
   /**
    * Visits keys in (hash, key) order from `position` on: at least one hash's keys, then until `limit` keys were seen.
-   * Returns where to go on, or SCAN_END. Views valid during the visit.
+   * Returns where to go on, or SCAN_END. Views valid during the visit, which must not call the key space.
+   * Stops earlier, possibly with no key at all, where thousands of removed ones lie in between.
    */
   scan(
     slot: SlotId,

@@ -2,12 +2,16 @@
  * Streams of bytes between addresses ("host:port"). Real: TCP in platform/. Simulated: simulation/.
  * Handlers run as events of their own, never inside the call that causes them.
  */
+
+/** A send buffer that stood at or above this calls onDrain once it is empty again. */
+export const HIGH_WATER_BYTES = 64 * 1024
+
 export interface ConnectionHandlers {
   /** `bytes` is valid only during the call (a shared read buffer): copy what must stay. */
   onData(bytes: Uint8Array): void
   /** Exactly once, whoever closed; no other handler runs after it. `reason` is for logs. */
   onClose(reason: string): void
-  /** The send buffer has drained after it stood above `highWaterBytes`. */
+  /** The send buffer has drained after it stood at or above HIGH_WATER_BYTES. */
   onDrain?(): void
 }
 

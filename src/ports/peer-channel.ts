@@ -20,6 +20,8 @@ export interface PeerHandlers {
   onStreamClosed(to: NodeId, lane: Lane, stream: number): void
   /** There is room again after a refused send. */
   onWritable(to: NodeId, lane: Lane): void
+  /** The peer's wall clock when it sent a frame on the consensus lane (older by the time on the way). Milliseconds since the Unix epoch. */
+  onPeerClock?(from: NodeId, wallMs: number): void
 }
 
 export interface PeerChannel {

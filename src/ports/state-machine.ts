@@ -1,4 +1,5 @@
 /** What a group replicates. kv/ implements it for data groups. Deterministic: the same entries give the same bytes. */
+import type { SlotId } from '../base/brand.ts'
 import type { Entry } from '../protocol/entry.ts'
 
 /** A read's answer; or the logTime that it needs first, because a key's fate hangs on a clock that has moved past its expiry. */
@@ -9,8 +10,11 @@ export type QueryResult =
 export interface StateMachine {
   /** Applies a committed command entry; returns the reply for its proposer as RESP3 bytes (empty: none). */
   apply(entry: Entry): Uint8Array
-  /** Runs a read-only command against applied state. `nowMs` is the leader's wall clock. */
-  query(command: Uint8Array, nowMs: number): QueryResult
+  /**
+   * Runs a read-only command of one slot against applied state. `nowMs` is the leader's wall clock. After the one TICK that
+   * `needsTick` asks for, ask again with `nowMs = logTimeMs`: then log time alone decides, and the answer is a reply.
+   */
+  query(command: Uint8Array, nowMs: number, slot: SlotId): QueryResult
   /** The highest time that the log has carried. Milliseconds since the Unix epoch. */
   readonly logTimeMs: number
   /** Everything that is not in the key space: sessions, slots, log time. Goes into the checkpoint's meta blob. */

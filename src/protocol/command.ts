@@ -14,6 +14,7 @@
  */
 import { asLogIndex, asSlotId, type LogIndex, type SlotId } from '../base/brand.ts'
 import { BytesReader, BytesWriter, DecodeError } from '../base/bytes.ts'
+import { COMMANDS_BY_OPCODE } from './command-table.ts'
 
 export const PAYLOAD_HEADER_BYTES = 48
 const STAMP_OFFSET = 8
@@ -54,6 +55,14 @@ export function encodePayload(header: PayloadHeader, command: Uint8Array): Uint8
 /** The leader's stamp, written where the payload lies. */
 export function stampPayload(payload: Uint8Array, stampMs: number): void {
   putU64(new DataView(payload.buffer, payload.byteOffset, payload.byteLength), STAMP_OFFSET, stampMs)
+}
+
+/** Whether the payload may make the data larger (Redis's `denyoom`), so that a full disk refuses it. EXEC may. */
+export function payloadGrows(payload: Uint8Array): boolean {
+  if (payload.length < PAYLOAD_HEADER_BYTES + 2 || payload[0] !== PAYLOAD_WRITE) return false
+  const opcode = payload[PAYLOAD_HEADER_BYTES] | (payload[PAYLOAD_HEADER_BYTES + 1] << 8)
+  const spec = COMMANDS_BY_OPCODE.get(opcode)
+  return spec !== undefined && (spec.name === 'exec' || spec.flags.includes('denyoom'))
 }
 
 /** Throws DecodeError. The command is `payload.subarray(PAYLOAD_HEADER_BYTES)`. */

@@ -37,6 +37,11 @@ export class Scheduler {
     return this.#heap.length
   }
 
+  /** When the next event is due; Infinity: none. */
+  get nextAtMs(): number {
+    return this.#heap.length === 0 ? Number.POSITIVE_INFINITY : this.#heap[0].atMs
+  }
+
   get traceHash(): string {
     return (this.#traceHash >>> 0).toString(16).padStart(8, '0')
   }

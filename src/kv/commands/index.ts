@@ -1,0 +1,2 @@
+/** What doors may ask of the commands before they log them. */
+export { checkSyntax } from './registry.ts'

@@ -1,0 +1,58 @@
+/** DEL, EXISTS, MGET, MSET: the part of one slot; doors fan out over slots and join the replies. */
+import { BytesWriter } from '../../base/bytes.ts'
+import { arrayHead, bulkReply, errorReply, integerReply, NULL_REPLY, OK_REPLY } from '../../protocol/resp-reply.ts'
+import { MAX_REPLY_BYTES } from '../kv-options.ts'
+import { type CommandHandler, checkValue, noSyntax, wrongArgumentCount } from './handler.ts'
+
+export const DEL: CommandHandler = {
+  checkSyntax: noSyntax,
+  execute(context, args) {
+    let removed = 0
+    for (const key of args) {
+      if (context.find(key) === null) continue
+      context.remove(key)
+      removed++
+    }
+    return integerReply(removed)
+  },
+}
+
+export const EXISTS: CommandHandler = {
+  checkSyntax: noSyntax,
+  execute(context, args) {
+    let found = 0
+    for (const key of args) if (context.find(key) !== null) found++
+    return integerReply(found)
+  },
+}
+
+export const MGET: CommandHandler = {
+  checkSyntax: noSyntax,
+  execute(context, args) {
+    const writer = new BytesWriter(64 + args.length * 32)
+    writer.raw(arrayHead(args.length))
+    for (const key of args) {
+      const current = context.find(key)
+      writer.raw(current === null ? NULL_REPLY : bulkReply(current.value))
+      if (writer.length > MAX_REPLY_BYTES) {
+        return errorReply(`ERR the values together are more than ${MAX_REPLY_BYTES} bytes: ask for fewer keys at once`)
+      }
+    }
+    return writer.copy()
+  },
+}
+
+export const MSET: CommandHandler = {
+  checkSyntax(args, limits) {
+    if (args.length % 2 !== 0) return wrongArgumentCount('mset')
+    for (let i = 1; i < args.length; i += 2) {
+      const error = checkValue(args[i], limits)
+      if (error !== null) return error
+    }
+    return null
+  },
+  execute(context, args) {
+    for (let i = 0; i < args.length; i += 2) context.put(args[i], args[i + 1], 0)
+    return OK_REPLY
+  },
+}

@@ -1,0 +1,99 @@
+/**
+ * What a command sees while it runs: the keys of one slot as of log time, and the limits. One context serves all
+ * commands of a state machine, one after the other; `begin` sets it up.
+ *
+ * In apply only log time decides what has expired. A query gives the reader's clock too: `find` notes where that clock has
+ * passed the expiry of a key that log time still shows, and the query then answers `needsTick` instead.
+ */
+import { assert } from '../base/assert.ts'
+import type { LogIndex, SlotId } from '../base/brand.ts'
+import type { Generation, KeySpace, StoredValue } from '../ports/key-space.ts'
+import type { ExpiryHints } from './expiry-hints.ts'
+import type { KvLimits } from './kv-options.ts'
+import type { KvMutations } from './mutations.ts'
+import type { SlotStates } from './slot-states.ts'
+
+/** The version that WATCH shows: see the design, "Versions". */
+export interface KeyVersion {
+  readonly generation: Generation
+  readonly index: LogIndex
+}
+
+export class ExecutionContext {
+  readonly keySpace: KeySpace
+  readonly limits: KvLimits
+  readonly mutations: KvMutations
+  slots: SlotStates
+  readonly #hints: ExpiryHints
+  slot: SlotId
+  generation: Generation
+  /** The log index of the entry that is applied; in a query 0, and nothing may be written. */
+  index: LogIndex
+  logTimeMs = 0
+  /** For remaining times to live: log time in apply, the later of log time and the reader's clock in a query. */
+  nowMs = 0
+  /** The latest expiry between log time and the reader's clock among the keys looked at; 0: none. */
+  tickAtLeastMs = 0
+
+  constructor(keySpace: KeySpace, limits: KvLimits, mutations: KvMutations, slots: SlotStates, hints: ExpiryHints) {
+    this.keySpace = keySpace
+    this.limits = limits
+    this.mutations = mutations
+    this.slots = slots
+    this.#hints = hints
+    this.slot = 0 as SlotId
+    this.generation = 0 as Generation
+    this.index = 0 as LogIndex
+  }
+
+  /** The caller has checked that the slot is owned. */
+  begin(slot: SlotId, index: LogIndex, logTimeMs: number, nowMs: number): void {
+    this.slot = slot
+    this.generation = this.slots.generation(slot)
+    this.index = index
+    this.logTimeMs = logTimeMs
+    this.nowMs = Math.max(logTimeMs, nowMs)
+    this.tickAtLeastMs = 0
+  }
+
+  /** The key where it is visible: its expiry, if it has one, is later than log time. The view is valid until the next call. */
+  find(key: Uint8Array): StoredValue | null {
+    const stored = this.keySpace.get(this.slot, this.generation, key)
+    if (stored === null || stored.expiresAtMs === 0) return stored
+    if (stored.expiresAtMs <= this.logTimeMs) return null
+    if (stored.expiresAtMs <= this.nowMs && stored.expiresAtMs > this.tickAtLeastMs) {
+      this.tickAtLeastMs = stored.expiresAtMs
+    }
+    return stored
+  }
+
+  /** `value` must not be a view of the key space: its next call may move what the view shows. */
+  put(key: Uint8Array, value: Uint8Array, expiresAtMs: number): void {
+    assert(this.index > 0, 'a query wrote')
+    assert(value.length <= this.limits.maxValueBytes, 'a value above the limit reached the key space')
+    this.keySpace.put(this.slot, this.generation, key, value, expiresAtMs, this.index)
+    this.slots.notePut(this.slot)
+    if (expiresAtMs !== 0) this.#hints.note(this.slot, expiresAtMs)
+  }
+
+  /** The key must be stored: its slot's last delete is this entry from now on. */
+  remove(key: Uint8Array): void {
+    assert(this.index > 0, 'a query wrote')
+    this.keySpace.remove(this.slot, this.generation, key, this.index)
+    this.slots.noteDelete(this.slot, this.index)
+  }
+
+  /** False where the slot's generations are used up. */
+  flush(): boolean {
+    assert(this.index > 0, 'a query wrote')
+    const done = this.slots.flush(this.slot, this.index)
+    this.generation = this.slots.generation(this.slot)
+    return done
+  }
+
+  version(key: Uint8Array): KeyVersion {
+    const visible = this.find(key)
+    const index = visible === null ? this.slots.lastDelete(this.slot) : visible.modificationIndex
+    return { generation: this.generation, index }
+  }
+}

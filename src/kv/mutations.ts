@@ -1,0 +1,24 @@
+/**
+ * Known bugs that the simulator puts back in, one at a time, to show that its checks catch them. Each is one `if` where
+ * the right code stands. None is ever set outside simulation and tests.
+ */
+export interface KvMutations {
+  /** A restored replica has forgotten which writes it has already run. */
+  readonly sessionsLeftOutOfCheckpoint?: boolean
+  /** A retry that is in the log twice runs twice. */
+  readonly sessionRecordsIgnored?: boolean
+  /** A late copy of a write below its session's floor runs again. */
+  readonly sessionFloorForgotten?: boolean
+  /** Reads decide expiry by the reader's clock, so that it can run backwards from one replica to the next. */
+  readonly expiryByLocalClock?: boolean
+  /** A restored replica starts log time afresh: expired keys show again. */
+  readonly logTimeLeftOutOfCheckpoint?: boolean
+  /** FLUSHALL says OK and leaves the old generation in place. */
+  readonly generationNotBumpedOnFlush?: boolean
+  /** EXEC does not look at the watched versions. */
+  readonly watchedVersionsIgnored?: boolean
+  /** PURGE_EXPIRED trusts the leader's scan instead of the key's modification index and expiry. */
+  readonly purgeUnconditional?: boolean
+}
+
+export const NO_MUTATIONS: KvMutations = {}

@@ -1,0 +1,268 @@
+/**
+ * Behind the doors: gives each write its place in this node's session, sends requests on in order (group-stream.ts), retries for plain
+ * Redis clients until the deadline, and then says what is known: -CLUSTERDOWN where nothing ran, -UNCERTAIN where a write may
+ * have (design, "Exactly once"). Never a false OK, never a false "failed".
+ */
+import type { GroupId, NodeId, SlotId } from '../base/brand.ts'
+import { latin1Bytes } from '../base/bytes.ts'
+import type { Clock, Timer } from '../ports/clock.ts'
+import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
+import type { ReadLevel, ReplyCallback, RequestRouter } from '../ports/request-router.ts'
+import { encodePayload, PAYLOAD_WRITE } from '../protocol/command.ts'
+import {
+  encodeRequest,
+  type PassedResponse,
+  REQUEST_FLAG_AFTER_WRITES,
+  REQUEST_READ,
+  REQUEST_WRITE,
+} from '../protocol/request-message.ts'
+import type { RaftReplica } from '../replication/raft/raft-replica.ts'
+import { refusalOf } from '../kv/refusals.ts'
+import { GroupStream } from './group-stream.ts'
+import { RoutedRequest } from './routed-request.ts'
+import { SlotWindow } from './slot-window.ts'
+
+export interface RouterOptions {
+  readonly self: NodeId
+  readonly slotCount: number
+  /** Counts this node's starts: makes the session and the epochs new. */
+  readonly incarnation: number
+  /** How long a request is retried before the client hears that it failed. */
+  readonly requestDeadlineMs: number
+  /** Beyond it new requests are refused with -BUSY. */
+  readonly maxUnanswered: number
+}
+
+export interface RouterGroups {
+  groupOf(slot: SlotId): GroupId
+  replica(group: GroupId): RaftReplica | undefined
+  /** All nodes with a replica of the group. */
+  nodesOf(group: GroupId): readonly NodeId[]
+}
+
+const CHECK_EVERY_MS = 25
+/** How far a write's retry-until lies beyond its deadline: it must outlast the last attempt made in time. */
+const RETRY_MARGIN_MS = 5_000
+
+const CLUSTERDOWN = latin1Bytes('-CLUSTERDOWN no leader for this slot within the request deadline: check that a majority of its replicas runs\r\n')
+const UNCERTAIN = latin1Bytes('-UNCERTAIN the write may or may not have run: read the key before trying again\r\n')
+const BUSY = latin1Bytes('-BUSY too many requests wait on this node: slow down and try again\r\n')
+const EPOCHS_PER_INCARNATION = 2 ** 28
+
+export class Router implements RequestRouter {
+  readonly slotCount: number
+  readonly #options: RouterOptions
+  readonly #clock: Clock
+  readonly #peers: PeerChannel
+  readonly #groups: RouterGroups
+  readonly #flushSoon: () => void
+  readonly #session: number
+  readonly #streams = new Map<GroupId, GroupStream>()
+  readonly #windows: (SlotWindow<RoutedRequest, RoutedRequest> | undefined)[]
+  #oldest: RoutedRequest | null = null
+  #newest: RoutedRequest | null = null
+  #unanswered = 0
+  #timer: Timer | null = null
+  #stopped = false
+
+  constructor(options: RouterOptions, clock: Clock, peers: PeerChannel, groups: RouterGroups, flushSoon: () => void) {
+    this.slotCount = options.slotCount
+    this.#options = options
+    this.#clock = clock
+    this.#peers = peers
+    this.#groups = groups
+    this.#flushSoon = flushSoon
+    // Unique over the cluster's life: a node id is never used again, and every start counts.
+    this.#session = options.self * 2 ** 32 + options.incarnation
+    this.#windows = new Array<SlotWindow<RoutedRequest, RoutedRequest> | undefined>(options.slotCount)
+  }
+
+  start(): void {
+    this.#timer = this.#clock.setTimer(CHECK_EVERY_MS, () => this.#check())
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+  }
+
+  outstandingRequests(): number {
+    return this.#unanswered
+  }
+
+  write(slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
+    this.#enter(new RoutedRequest(true, slot, command, false, this.#deadlineMs(), done))
+  }
+
+  read(slot: SlotId, command: Uint8Array, level: ReadLevel, afterWrites: boolean, done: ReplyCallback): void {
+    if (level === 'stale') {
+      const replica = this.#groups.replica(this.#groups.groupOf(slot))
+      if (replica !== undefined) return this.#clock.defer(() => done(replica.readStale(slot, command)))
+    }
+    // Without leases a `lease` read is a linearizable one: never weaker than asked for.
+    this.#enter(new RoutedRequest(false, slot, command, afterWrites, this.#deadlineMs(), done))
+  }
+
+  leaderChanged(group: GroupId, leader: NodeId | null): void {
+    this.#streams.get(group)?.leaderChanged(leader)
+  }
+
+  onResponse(response: PassedResponse): void {
+    const reply = response.reply.slice()
+    this.#streams.get(response.group)?.onRemoteOutcome(response.id, response.outcome, response.leader, reply)
+  }
+
+  onStreamClosed(to: NodeId): void {
+    for (const stream of this.#streams.values()) stream.onStreamClosed(to)
+  }
+
+  onWritable(_to: NodeId): void {
+    for (const stream of this.#streams.values()) stream.pump()
+  }
+
+  #deadlineMs(): number {
+    return this.#clock.monotonicMs() + this.#options.requestDeadlineMs
+  }
+
+  #enter(request: RoutedRequest): void {
+    if (this.#unanswered >= this.#options.maxUnanswered) return this.#clock.defer(() => request.answer(BUSY))
+    this.#unanswered++
+    request.previous = this.#newest
+    if (this.#newest === null) this.#oldest = request
+    else this.#newest.next = request
+    this.#newest = request
+    const window = this.#window(request.slot)
+    if (window.parked.length > 0 || (request.isWrite && !window.hasRoom)) window.parked.push(request)
+    else this.#dispatch(request, window)
+  }
+
+  #dispatch(request: RoutedRequest, window: SlotWindow<RoutedRequest, RoutedRequest>): void {
+    if (request.isWrite) {
+      request.sequence = window.takeSequence()
+      window.add(request)
+    }
+    if (!this.#stream(request.slot).enqueue(request)) this.#clock.defer(() => this.#answer(request, BUSY))
+  }
+
+  #window(slot: SlotId): SlotWindow<RoutedRequest, RoutedRequest> {
+    let window = this.#windows[slot]
+    if (window === undefined) {
+      window = new SlotWindow()
+      this.#windows[slot] = window
+    }
+    return window
+  }
+
+  #stream(slot: SlotId): GroupStream {
+    const group = this.#groups.groupOf(slot)
+    let stream = this.#streams.get(group)
+    if (stream === undefined) {
+      stream = this.#openStream(group)
+      this.#streams.set(group, stream)
+    }
+    return stream
+  }
+
+  #openStream(group: GroupId): GroupStream {
+    const replicaHere = (): RaftReplica | undefined => this.#groups.replica(group)
+    const firstEpoch = this.#options.incarnation * EPOCHS_PER_INCARNATION + 1
+    return new GroupStream(group, firstEpoch, this.#options.maxUnanswered, {
+      self: this.#options.self,
+      candidates: replicaHere() === undefined ? this.#groups.nodesOf(group) : [],
+      nowMs: () => this.#clock.monotonicMs(),
+      leader: () => replicaHere()?.leaderNode ?? null,
+      sendLocal: (request) => this.#sendLocal(replicaHere(), request),
+      sendRemote: (to, epoch, id, request) => this.#sendRemote(to, group, epoch, id, request),
+      retryAfter: (stream, delayMs) => {
+        this.#clock.setTimer(delayMs, () => {
+          if (!this.#stopped) stream.onRetry()
+        })
+      },
+      replied: (request, reply) => this.#replied(request, reply),
+    })
+  }
+
+  #sendLocal(replica: RaftReplica | undefined, request: RoutedRequest): boolean {
+    if (replica === undefined) return false
+    if (request.isWrite) return replica.propose(this.#payload(request), request)
+    return replica.read(request.slot, request.command, request.afterWrites, request)
+  }
+
+  #sendRemote(to: NodeId, group: GroupId, epoch: number, id: number, request: RoutedRequest): boolean {
+    const bytes = encodeRequest({
+      group,
+      epoch,
+      id,
+      kind: request.isWrite ? REQUEST_WRITE : REQUEST_READ,
+      flags: request.afterWrites ? REQUEST_FLAG_AFTER_WRITES : 0,
+      slot: request.slot,
+      body: request.isWrite ? this.#payload(request) : request.command,
+    })
+    if (!this.#peers.send(to, LANE_REQUESTS, bytes)) return false
+    this.#flushSoon()
+    return true
+  }
+
+  /** Made anew for each attempt: the last one's bytes may stand in a log. Retry-until is fixed at the first. */
+  #payload(request: RoutedRequest): Uint8Array {
+    if (request.retryUntilMs === 0) {
+      const logTimeMs = this.#groups.replica(this.#groups.groupOf(request.slot))?.machine.logTimeMs ?? 0
+      const leftMs = Math.max(0, request.deadlineMs - this.#clock.monotonicMs())
+      request.retryUntilMs = Math.max(this.#clock.wallMs(), logTimeMs) + Math.ceil(leftMs) + RETRY_MARGIN_MS
+    }
+    const header = {
+      kind: PAYLOAD_WRITE,
+      slot: request.slot,
+      stampMs: 0,
+      session: this.#session,
+      sequence: request.sequence,
+      lowestUnanswered: this.#window(request.slot).lowestUnanswered,
+      retryUntilMs: request.retryUntilMs,
+    } as const
+    return encodePayload(header, request.command)
+  }
+
+  #replied(request: RoutedRequest, reply: Uint8Array): void {
+    if (request.answered) return
+    // A first byte test keeps the hot path off the refusals' text.
+    const refusal = reply.length > 0 && reply[0] === 0x2d ? refusalOf(reply) : null
+    if (refusal === null || refusal === 'busy') return this.#answer(request, reply)
+    this.#answer(request, request.maybeRan ? UNCERTAIN : CLUSTERDOWN)
+  }
+
+  #answer(request: RoutedRequest, reply: Uint8Array): void {
+    if (request.answered) return
+    this.#unanswered--
+    if (request.previous === null) this.#oldest = request.next
+    else request.previous.next = request.next
+    if (request.next === null) this.#newest = request.previous
+    else request.next.previous = request.previous
+    request.previous = null
+    request.next = null
+    request.answer(reply)
+    if (request.isWrite) this.#unpark(request.slot)
+  }
+
+  #unpark(slot: SlotId): void {
+    const window = this.#window(slot)
+    if (!window.answered()) return
+    while (window.parked.length > 0) {
+      const head = window.parked[0]
+      if (!head.answered && head.isWrite && !window.hasRoom) return
+      window.parked.shift()
+      if (!head.answered) this.#dispatch(head, window)
+    }
+  }
+
+  /** Deadlines, oldest first (all requests have the same), and silent leaders. */
+  #check(): void {
+    if (this.#stopped) return
+    const nowMs = this.#clock.monotonicMs()
+    for (let oldest = this.#oldest; oldest !== null && oldest.deadlineMs <= nowMs; oldest = this.#oldest) {
+      const uncertain = oldest.isWrite && (oldest.maybeRan || oldest.underWay)
+      this.#answer(oldest, uncertain ? UNCERTAIN : CLUSTERDOWN)
+    }
+    for (const stream of this.#streams.values()) stream.checkSilence(nowMs)
+    this.#timer = this.#clock.setTimer(CHECK_EVERY_MS, () => this.#check())
+  }
+}

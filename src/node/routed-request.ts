@@ -1,0 +1,57 @@
+/** One request of a door on its way to the group that owns its slot, through refusals, leader changes and retries. */
+import type { SlotId } from '../base/brand.ts'
+import type { ReplyCallback } from '../ports/request-router.ts'
+import type { RequestOutcome } from '../protocol/request-message.ts'
+import type { Settle } from '../replication/raft/settle.ts'
+
+/** Whoever sent it on gets the outcome of the attempt. */
+export interface RoutedRequestOwner {
+  attemptSettled(request: RoutedRequest, outcome: RequestOutcome, reply: Uint8Array): void
+}
+
+export class RoutedRequest implements Settle {
+  readonly isWrite: boolean
+  readonly slot: SlotId
+  readonly command: Uint8Array
+  readonly afterWrites: boolean
+  /** Position among all requests of the group's stream: what is sent again goes in this order. */
+  order = 0
+  /** Of the session, in the slot; 0 for reads. */
+  sequence = 0
+  retryUntilMs = 0
+  readonly deadlineMs: number
+  /** An attempt ended without anybody knowing whether it ran. */
+  maybeRan = false
+  /** The door has its reply. */
+  answered = false
+  /** Under way to a leader; at most one attempt at a time. */
+  underWay = false
+  sentAtMs = 0
+  owner: RoutedRequestOwner | null = null
+  /** Neighbours in the router's list of unanswered requests, oldest first. */
+  previous: RoutedRequest | null = null
+  next: RoutedRequest | null = null
+  #done: ReplyCallback | null
+
+  constructor(isWrite: boolean, slot: SlotId, command: Uint8Array, afterWrites: boolean, deadlineMs: number, done: ReplyCallback) {
+    this.isWrite = isWrite
+    this.slot = slot
+    this.command = command
+    this.afterWrites = afterWrites
+    this.deadlineMs = deadlineMs
+    this.#done = done
+  }
+
+  settle(outcome: RequestOutcome, reply: Uint8Array): void {
+    this.owner?.attemptSettled(this, outcome, reply)
+  }
+
+  /** Hands the reply to the door, once. */
+  answer(reply: Uint8Array): void {
+    const done = this.#done
+    if (done === null) return
+    this.#done = null
+    this.answered = true
+    done(reply)
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * FLUSHALL and DBSIZE: one part for every slot, a bounded number at a time. They stand alone on their connection: earlier requests are answered
+ * first, later ones are read afterwards, so that order holds in every slot although the parts start one after another.
+ */
+import { asSlotId } from '../../base/brand.ts'
+import { encodeCommand } from '../../protocol/command.ts'
+import { isErrorReply, OK_REPLY } from '../../protocol/resp-reply.ts'
+import type { RespConnection } from './connection.ts'
+import type { Door, DoorCommand } from './door.ts'
+import { SYNTAX_ERROR } from './errors.ts'
+import { joinedError, sumOf } from './fan-out.ts'
+import type { ReplySink, Request } from './request.ts'
+import { wordLower } from './words.ts'
+
+const MAX_PARTS_AT_ONCE = 128
+
+export function runFlushAll(door: Door, connection: RespConnection, command: DoorCommand): boolean {
+  const words = connection.words
+  const mode = words.wordCount === 2 ? wordLower(words, 1) : ''
+  if (words.wordCount > 2 || (words.wordCount === 2 && mode !== 'async' && mode !== 'sync')) {
+    connection.answer(SYNTAX_ERROR)
+    return true
+  }
+  return runOverAllSlots(door, connection, command)
+}
+
+export function runOverAllSlots(door: Door, connection: RespConnection, command: DoorCommand): boolean {
+  if (connection.pendingCount > 0) return false
+  new AllSlots(door, connection, command).start()
+  return true
+}
+
+class AllSlots implements ReplySink {
+  readonly #connection: RespConnection
+  readonly #command: DoorCommand
+  readonly #whole: Request
+  readonly #bytes: Uint8Array
+  readonly #replies: Uint8Array[] = []
+  readonly #slotCount: number
+  #nextSlot = 0
+  #outstanding = 0
+  #failed = false
+
+  constructor(door: Door, connection: RespConnection, command: DoorCommand) {
+    this.#connection = connection
+    this.#command = command
+    this.#whole = connection.open()
+    this.#bytes = encodeCommand(command.spec.opcode, [])
+    this.#slotCount = door.router.slotCount
+  }
+
+  start(): void {
+    this.#connection.beginExclusive(this.#whole)
+    this.#fill()
+  }
+
+  onReply(_part: number, reply: Uint8Array): void {
+    this.#outstanding--
+    this.#replies.push(reply)
+    // What is asked for cannot be had any more: waiting out a deadline for each of the other slots would help nobody.
+    if (isErrorReply(reply)) this.#failed = true
+    if (!this.#failed) this.#fill()
+    if (this.#outstanding > 0) return
+    const error = joinedError(this.#replies)
+    this.#connection.settle(this.#whole, error ?? (this.#command.write ? OK_REPLY : sumOf(this.#replies)))
+  }
+
+  #fill(): void {
+    while (this.#outstanding < MAX_PARTS_AT_ONCE && this.#nextSlot < this.#slotCount) {
+      const slot = asSlotId(this.#nextSlot++)
+      this.#outstanding++
+      this.#connection.submitPart(slot, this.#command.write, this.#bytes, this, slot)
+    }
+  }
+}

@@ -1,0 +1,72 @@
+/** CLIENT ID, GETNAME, SETNAME, SETINFO (the last as in Redis 7.2: today's client libraries send it at once). */
+import { latin1Bytes } from '../../base/bytes.ts'
+import {
+  arrayReply,
+  bulkReply,
+  errorReply,
+  integerReply,
+  NULL_REPLY,
+  OK_REPLY,
+  simpleString,
+} from '../../protocol/resp-reply.ts'
+import { type ClientState, isClientAttribute } from './client-state.ts'
+import type { Subcommand } from './commands.ts'
+import { BAD_CLIENT_NAME } from './hello.ts'
+import { wordLower, wordText } from './words.ts'
+
+const HELP = [
+  'CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+  'GETNAME',
+  '    Return the name of the current connection.',
+  'ID',
+  '    Return the ID of the current connection.',
+  'INFO',
+  '    Return information about the current client connection.',
+  'SETINFO <option> <value>',
+  '    Set client meta attr: LIB-NAME or LIB-VER.',
+  'SETNAME <name>',
+  '    Assign the name <name> to the current connection.',
+]
+
+function infoLine(client: ClientState): string {
+  const { id, address, name, protocol, libraryName, libraryVersion } = client
+  return `id=${id} addr=${address} name=${name} db=0 resp=${protocol} lib-name=${libraryName} lib-ver=${libraryVersion}\n`
+}
+
+export const CLIENT_SUBCOMMANDS: readonly Subcommand[] = [
+  { name: 'id', arity: 2, reply: (_door, client) => integerReply(client.id) },
+  {
+    name: 'getname',
+    arity: 2,
+    reply: (_door, client) => (client.name === '' ? NULL_REPLY : bulkReply(latin1Bytes(client.name))),
+  },
+  {
+    name: 'setname',
+    arity: 3,
+    reply: (_door, client, words) => {
+      const name = wordText(words, 2)
+      if (!isClientAttribute(name)) return BAD_CLIENT_NAME
+      client.name = name
+      return OK_REPLY
+    },
+  },
+  {
+    name: 'setinfo',
+    arity: 4,
+    reply: (_door, client, words) => {
+      const option = wordLower(words, 2)
+      const value = wordText(words, 3)
+      if (option !== 'lib-name' && option !== 'lib-ver') {
+        return errorReply(`ERR Unrecognized option '${wordText(words, 2)}'`)
+      }
+      if (!isClientAttribute(value)) {
+        return errorReply(`ERR ${option} cannot contain spaces, newlines or special characters.`)
+      }
+      if (option === 'lib-name') client.libraryName = value
+      else client.libraryVersion = value
+      return OK_REPLY
+    },
+  },
+  { name: 'info', arity: 2, reply: (_door, client) => bulkReply(latin1Bytes(infoLine(client))) },
+  { name: 'help', arity: 2, reply: () => arrayReply(HELP.map((line) => simpleString(line))) },
+]

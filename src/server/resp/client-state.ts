@@ -1,0 +1,26 @@
+/** What a client has told about itself and chosen; HELLO, CLIENT and KV.READ change it. */
+import type { ReadLevel } from '../../ports/request-router.ts'
+
+export interface ClientState {
+  /** Rises by one with each connection; never used again while the process lives. */
+  readonly id: number
+  readonly address: string
+  protocol: 2 | 3
+  name: string
+  libraryName: string
+  libraryVersion: string
+  readLevel: ReadLevel
+}
+
+export function newClient(id: number, address: string): ClientState {
+  return { id, address, protocol: 2, name: '', libraryName: '', libraryVersion: '', readLevel: 'linearizable' }
+}
+
+/** Redis's validateClientAttr: printable, no blank; empty takes the name away. */
+export function isClientAttribute(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code < 33 || code > 126) return false
+  }
+  return true
+}

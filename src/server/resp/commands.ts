@@ -1,0 +1,119 @@
+/** What the door does with each command of the table: how it runs, what MULTI makes of it, when its syntax needs a look. */
+import { assert, present } from '../../base/assert.ts'
+import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts'
+import { runFlushAll, runOverAllSlots } from './all-slots.ts'
+import { CLIENT_SUBCOMMANDS } from './client-command.ts'
+import { COMMAND_SUBCOMMANDS, commandReply } from './command-command.ts'
+import { CONFIG_SUBCOMMANDS } from './config-command.ts'
+import type { DoorCommand, DoorReply, Handler } from './door.ts'
+import { echoReply, pingReply, readLevelReply, runQuit, selectReply, statusReply } from './door-commands.ts'
+import { runFanOut } from './fan-out.ts'
+import { helloReply, runHello } from './hello.ts'
+import { infoReply } from './info.ts'
+import { runSingleSlot } from './single-slot.ts'
+import { runDiscard, runExec, runMulti, runUnwatch, runWatch, unwatchReply } from './transaction.ts'
+
+export interface Subcommand {
+  readonly name: string
+  readonly arity: number
+  readonly reply: DoorReply
+}
+
+const runDoor: Handler = (door, connection, command) => {
+  const reply = present(command.reply, `${command.fullName}: the door has no answer`)
+  connection.answer(reply(door, connection.client, connection.words))
+  return true
+}
+
+const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
+  ['multi', runMulti],
+  ['exec', runExec],
+  ['discard', runDiscard],
+  ['watch', runWatch],
+  ['unwatch', runUnwatch],
+  ['quit', runQuit],
+  ['hello', runHello],
+  ['flushall', runFlushAll],
+  ['dbsize', runOverAllSlots],
+])
+
+const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>([
+  ['ping', pingReply],
+  ['echo', echoReply],
+  ['select', selectReply],
+  ['info', infoReply],
+  ['hello', helloReply],
+  ['command', commandReply],
+  ['unwatch', unwatchReply],
+  ['kv.read', readLevelReply],
+  ['kv.status', statusReply],
+])
+
+const SUBCOMMANDS: ReadonlyMap<string, readonly Subcommand[]> = new Map([
+  ['client', CLIENT_SUBCOMMANDS],
+  ['command', COMMAND_SUBCOMMANDS],
+  ['config', CONFIG_SUBCOMMANDS],
+])
+
+const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit'])
+
+/** Word counts with which nothing can be wrong but what the door checks itself; see DoorCommand.uncheckedWords. */
+const UNCHECKED_WORDS: ReadonlyMap<string, number> = new Map([
+  ['get', 0],
+  ['set', 3],
+  ['del', 0],
+  ['exists', 0],
+  ['incr', 0],
+  ['decr', 0],
+  ['append', 0],
+  ['strlen', 0],
+  ['mget', 0],
+  ['ttl', 0],
+  ['pttl', 0],
+  ['persist', 0],
+])
+
+export function makeCommands(): DoorCommand[] {
+  return COMMAND_SPECS.map((spec) => makeCommand(spec))
+}
+
+function makeCommand(spec: CommandSpec): DoorCommand {
+  const reply = DOOR_REPLIES.get(spec.name) ?? null
+  const inner = SUBCOMMANDS.get(spec.name)?.map((sub) => makeSubcommand(spec, sub)) ?? null
+  const handler =
+    HANDLERS.get(spec.name) ?? (spec.scope === 'slot' ? runSingleSlot : spec.scope === 'fanout' ? runFanOut : runDoor)
+  assert(handler !== runDoor || reply !== null || inner !== null, `the door has no answer to ${spec.name}`)
+  return {
+    spec,
+    fullName: spec.name,
+    arity: spec.arity,
+    handler,
+    reply,
+    write: spec.flags.includes('write'),
+    uncheckedWords: UNCHECKED_WORDS.get(spec.name) ?? -1,
+    inMulti: inMulti(spec),
+    subcommands:
+      inner === null ? null : new Map(inner.map((command) => [command.fullName.slice(spec.name.length + 1), command])),
+  }
+}
+
+function makeSubcommand(spec: CommandSpec, sub: Subcommand): DoorCommand {
+  return {
+    spec,
+    fullName: `${spec.name}|${sub.name}`,
+    arity: sub.arity,
+    handler: runDoor,
+    reply: sub.reply,
+    write: false,
+    uncheckedWords: 0,
+    inMulti: 'door',
+    subcommands: null,
+  }
+}
+
+function inMulti(spec: CommandSpec): DoorCommand['inMulti'] {
+  if (RUN_AT_ONCE.has(spec.name)) return 'now'
+  if (spec.scope === 'door') return 'door'
+  // FLUSHALL and DBSIZE have no keys: they are about all slots, and a transaction is about one.
+  return spec.firstKey === 0 ? 'refused' : 'slot'
+}

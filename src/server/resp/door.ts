@@ -1,0 +1,99 @@
+/** What all connections of one RESP door share, and the shape of a command as the door runs it. */
+
+import type { Clock } from '../../ports/clock.ts'
+import type { Logger } from '../../ports/logger.ts'
+import type { RequestRouter } from '../../ports/request-router.ts'
+import type { CommandSpec } from '../../protocol/command-table.ts'
+import type { RequestWords } from '../../protocol/resp-parser.ts'
+import type { ClientState } from './client-state.ts'
+import type { CommandBuilder } from './command-builder.ts'
+import type { RespConnection } from './connection.ts'
+import type { NodeInfo } from './node-info.ts'
+import type { OutputBuffer } from './output.ts'
+import type { RequestPool } from './request.ts'
+
+export interface RespServerOptions {
+  /** "host:port". */
+  readonly address: string
+  readonly nodeInfo: NodeInfo
+  /** Connections beyond are told so and closed. */
+  readonly maxClients: number
+  readonly maxKeyBytes: number
+  readonly maxValueBytes: number
+  /** Bound on a request's words together, and on a transaction's queue. */
+  readonly maxRequestBytes: number
+  /** Unanswered requests of one connection, parts counted; above it the connection is not read. */
+  readonly maxPipelined: number
+  /** Unanswered requests on the router, from wherever; above it no connection is read. */
+  readonly maxOutstanding: number
+  /** Reply bytes that wait for a slow reader; above the first the connection is not read, above the second it is closed. */
+  readonly softOutputBytes: number
+  readonly hardOutputBytes: number
+  /** How long `stop` lets connections finish what they asked for. */
+  readonly stopGraceMs: number
+}
+
+export const DEFAULT_RESP_OPTIONS: Omit<RespServerOptions, 'address' | 'nodeInfo'> = {
+  maxClients: 10_000,
+  maxKeyBytes: 1024,
+  maxValueBytes: 8 * 1024 * 1024,
+  maxRequestBytes: 64 * 1024 * 1024,
+  maxPipelined: 1024,
+  maxOutstanding: 100_000,
+  softOutputBytes: 1024 * 1024,
+  hardOutputBytes: 256 * 1024 * 1024,
+  stopGraceMs: 1000,
+}
+
+export interface RespServerStats {
+  connectionsReceived: number
+  connectionsRejected: number
+  commandsProcessed: number
+  bytesReceived: number
+  bytesSent: number
+  errorReplies: number
+  protocolErrors: number
+  outputLimitDisconnections: number
+}
+
+export interface Door {
+  readonly options: RespServerOptions
+  readonly router: RequestRouter
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly stats: RespServerStats
+  readonly builder: CommandBuilder
+  readonly pool: RequestPool
+  readonly output: OutputBuffer
+  readonly startedAtMs: number
+  /** 40 hexadecimal digits, new at each start. */
+  readonly runId: string
+  readonly connectionCount: number
+  /** The connection has replies to send: before the tick is over, and with others. */
+  markDirty(connection: RespConnection): void
+  /** The connection waits for something that calls nobody: it is asked again soon. */
+  awaitRoom(connection: RespConnection): void
+  forget(connection: RespConnection): void
+  resetStats(): void
+}
+
+/** False: not now; ask again when all earlier requests of the connection have been answered. */
+export type Handler = (door: Door, connection: RespConnection, command: DoorCommand) => boolean
+
+/** A command that the door answers by itself, also inside EXEC. */
+export type DoorReply = (door: Door, client: ClientState, words: RequestWords) => Uint8Array
+
+export interface DoorCommand {
+  readonly spec: CommandSpec
+  /** As errors name it: `get`, `client|id`. */
+  readonly fullName: string
+  readonly arity: number
+  readonly handler: Handler
+  readonly reply: DoorReply | null
+  readonly write: boolean
+  /** With this many words there is nothing that could be wrong with its syntax; 0: any number; -1: always look. */
+  readonly uncheckedWords: number
+  /** What MULTI does with it: run it now, queue it for the slot or for the door, refuse it. */
+  readonly inMulti: 'now' | 'slot' | 'door' | 'refused'
+  readonly subcommands: ReadonlyMap<string, DoorCommand> | null
+}

@@ -1,0 +1,16 @@
+/** What the door tells clients about the node behind it. The node's host implements it; every call is off the hot path. */
+
+/** Sections of INFO to which a node has something to add; the door itself knows the connections. */
+export type InfoSection = 'server' | 'clients' | 'memory' | 'persistence' | 'stats' | 'replication' | 'cpu' | 'keyspace'
+
+export interface NodeInfo {
+  readonly nodeId: number
+  /** Quorate's own version. */
+  readonly version: string
+  /** For KV.STATUS: anything that JSON can write. */
+  status(): unknown
+  /** Lines `name:value` of the section, after the door's own; one with a name that the door has too takes its place. */
+  infoFields(section: InfoSection): readonly (readonly [name: string, value: string | number])[]
+  /** For CONFIG GET, beside the door's own; one with a name that the door has too takes its place. */
+  configEntries(): readonly (readonly [name: string, value: string])[]
+}

@@ -1,0 +1,202 @@
+/**
+ * The RESP door: takes Redis clients' connections and runs their commands on the router. Promises: replies leave in request order;
+ * commands of one connection keep their order within a slot; what a client can make this process hold is bounded (see
+ * connection.ts); a client's malformed bytes harm its own connection only. Replies of one turn leave in one write a connection.
+ */
+import { assert } from '../../base/assert.ts'
+import type { Clock, Timer } from '../../ports/clock.ts'
+import type { Logger } from '../../ports/logger.ts'
+import type { Connection, ListenError, Listener, Network } from '../../ports/network.ts'
+import type { Random } from '../../ports/random.ts'
+import type { RequestRouter } from '../../ports/request-router.ts'
+import { CommandBuilder } from './command-builder.ts'
+import { makeCommands } from './commands.ts'
+import { RespConnection } from './connection.ts'
+import { CommandTable, Dispatcher } from './dispatcher.ts'
+import { DEFAULT_RESP_OPTIONS, type Door, type RespServerOptions, type RespServerStats } from './door.ts'
+import { TOO_MANY_CLIENTS } from './errors.ts'
+import type { NodeInfo } from './node-info.ts'
+import { OutputBuffer } from './output.ts'
+import { RequestPool } from './request.ts'
+
+export type { RespServerOptions, RespServerStats } from './door.ts'
+export type { InfoSection, NodeInfo } from './node-info.ts'
+
+/** Address and node are the caller's to say; the rest has defaults. */
+export type RespServerSettings = Partial<RespServerOptions> & { readonly address: string; readonly nodeInfo: NodeInfo }
+
+/** How often a connection is asked again that waits for room which nobody announces. */
+const ROOM_POLL_MS = 10
+
+export class RespServer implements Door {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly router: RequestRouter
+  readonly builder = new CommandBuilder()
+  readonly pool = new RequestPool()
+  readonly output = new OutputBuffer()
+  readonly startedAtMs: number
+  readonly runId: string
+  stats: RespServerStats = newStats()
+
+  readonly #network: Network
+  readonly #dispatcher: Dispatcher
+  readonly #connections = new Set<RespConnection>()
+  #options: RespServerOptions
+  #listener: Listener | null = null
+  #nextClientId = 1
+  #dirty: RespConnection[] = []
+  #flushScheduled = false
+  #awaitingRoom: RespConnection[] = []
+  #roomTimer: Timer | null = null
+  #stopped: (() => void) | null = null
+  #graceTimer: Timer | null = null
+  #stopping = false
+  readonly #flushAll = (): void => this.#flushDirty()
+
+  constructor(
+    network: Network,
+    clock: Clock,
+    random: Random,
+    router: RequestRouter,
+    logger: Logger,
+    settings: RespServerSettings,
+  ) {
+    this.#network = network
+    this.clock = clock
+    this.router = router
+    this.logger = logger
+    this.#options = { ...DEFAULT_RESP_OPTIONS, ...settings }
+    this.startedAtMs = clock.monotonicMs()
+    this.runId = Array.from({ length: 5 }, () => random.u32().toString(16).padStart(8, '0')).join('')
+    this.#dispatcher = new Dispatcher(this, new CommandTable(makeCommands()))
+  }
+
+  get options(): RespServerOptions {
+    return this.#options
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size
+  }
+
+  /** Where it listens, with the port that port 0 became. */
+  get address(): string {
+    return this.#options.address
+  }
+
+  start(done: (error: { readonly code: ListenError; readonly message: string } | null) => void): void {
+    assert(this.#listener === null && !this.#stopping, 'RespServer.start: started before')
+    this.#network.listen(
+      this.#options.address,
+      (connection) => this.#accept(connection),
+      (error, listener) => {
+        if (listener !== null) {
+          this.#options = { ...this.#options, address: listener.address }
+          this.#listener = listener
+          if (this.#stopping) listener.close(() => {})
+        }
+        done(error)
+      },
+    )
+  }
+
+  /** Takes no more requests, answers those that it has taken (for stopGraceMs at most), then closes all connections. */
+  stop(done: () => void): void {
+    assert(!this.#stopping, 'RespServer.stop: stopped before')
+    this.#stopping = true
+    const closeConnections = (): void => {
+      this.#stopped = done
+      for (const connection of this.#connections) connection.closeAfterReplies()
+      this.#graceTimer = this.clock.setTimer(this.#options.stopGraceMs, () => {
+        for (const connection of this.#connections) connection.closeNow()
+      })
+      this.#stopWhenEmpty()
+    }
+    if (this.#listener === null) closeConnections()
+    else this.#listener.close(closeConnections)
+  }
+
+  // --- For the connections ----------------------------------------------------------------------------------
+
+  markDirty(connection: RespConnection): void {
+    if (connection.dirty) return
+    connection.dirty = true
+    this.#dirty.push(connection)
+    if (this.#flushScheduled) return
+    this.#flushScheduled = true
+    this.clock.defer(this.#flushAll)
+  }
+
+  awaitRoom(connection: RespConnection): void {
+    if (connection.awaitsRoom) return
+    connection.awaitsRoom = true
+    this.#awaitingRoom.push(connection)
+    this.#roomTimer ??= this.clock.setTimer(ROOM_POLL_MS, () => this.#askAgain())
+  }
+
+  forget(connection: RespConnection): void {
+    this.#connections.delete(connection)
+    this.#stopWhenEmpty()
+  }
+
+  resetStats(): void {
+    this.stats = newStats()
+  }
+
+  #accept(socket: Connection): void {
+    this.stats.connectionsReceived++
+    if (this.#stopping || this.#connections.size >= this.#options.maxClients) {
+      this.stats.connectionsRejected++
+      socket.setHandlers({ onData() {}, onClose() {} })
+      if (!this.#stopping) socket.write(TOO_MANY_CLIENTS)
+      socket.end()
+      return
+    }
+    const connection = new RespConnection(this, this.#dispatcher, socket, this.#nextClientId++)
+    this.#connections.add(connection)
+    socket.setHandlers(connection)
+  }
+
+  #flushDirty(): void {
+    this.#flushScheduled = false
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const connection of dirty) {
+      connection.dirty = false
+      connection.flush()
+    }
+  }
+
+  #askAgain(): void {
+    this.#roomTimer = null
+    const waiting = this.#awaitingRoom
+    this.#awaitingRoom = []
+    for (const connection of waiting) {
+      connection.awaitsRoom = false
+      connection.proceed()
+    }
+  }
+
+  #stopWhenEmpty(): void {
+    if (this.#stopped === null || this.#connections.size > 0) return
+    const stopped = this.#stopped
+    this.#stopped = null
+    this.#graceTimer?.cancel()
+    this.#roomTimer?.cancel()
+    stopped()
+  }
+}
+
+function newStats(): RespServerStats {
+  return {
+    connectionsReceived: 0,
+    connectionsRejected: 0,
+    commandsProcessed: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+    errorReplies: 0,
+    protocolErrors: 0,
+    outputLimitDisconnections: 0,
+  }
+}

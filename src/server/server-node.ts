@@ -1,0 +1,71 @@
+/**
+ * A whole server: the node and its doors, wired over ports. The real process (cli/start-node.ts) and the simulator start
+ * exactly this.
+ */
+import type { NodeConfig, NodeError, NodePorts } from '../node/node-config.ts'
+import { QuorateNode } from '../node/quorate-node.ts'
+import { VERSION } from '../base/version.ts'
+import type { InfoSection, NodeInfo } from './resp/node-info.ts'
+import { RespServer } from './resp/resp-server.ts'
+
+export class ServerNode {
+  readonly node: QuorateNode
+  readonly #ports: NodePorts
+  readonly #config: NodeConfig
+  #resp: RespServer | null = null
+
+  constructor(ports: NodePorts, config: NodeConfig) {
+    this.#ports = ports
+    this.#config = config
+    this.node = new QuorateNode(ports, config)
+  }
+
+  /** Calls back once peers and clients are served. */
+  start(done: (error: NodeError | null) => void): void {
+    const { clock, network, random, logger } = this.#ports
+    this.node.start((error) => {
+      if (error !== null) return done(error)
+      const { limits, respAddress } = this.#config
+      const resp = new RespServer(network, clock, random, this.node.router, logger, {
+        address: respAddress,
+        maxClients: limits.maxClients,
+        maxKeyBytes: limits.maxKeyBytes,
+        maxValueBytes: limits.maxValueBytes,
+        nodeInfo: this.#nodeInfo(),
+      })
+      this.#resp = resp
+      resp.start((failure) => {
+        if (failure === null) return done(null)
+        const taken = failure.code === 'address-in-use'
+        const mend = taken ? 'stop what listens there, or choose another port' : 'check the host name and the permissions'
+        done({ code: failure.code, message: failure.message, mend })
+      })
+    })
+  }
+
+  /** Clients first, then the node. */
+  stop(done: () => void): void {
+    if (this.#resp === null) return this.node.stop(done)
+    this.#resp.stop(() => this.node.stop(done))
+  }
+
+  #nodeInfo(): NodeInfo {
+    return {
+      nodeId: this.#config.nodeId,
+      version: VERSION,
+      status: () => this.node.status(),
+      infoFields: (section) => this.#infoFields(section),
+      configEntries: () => [],
+    }
+  }
+
+  #infoFields(section: InfoSection): readonly (readonly [string, string | number])[] {
+    if (section !== 'replication') return []
+    const { groups } = this.node.status()
+    const fields: (readonly [string, string | number])[] = [['groups', groups.length]]
+    for (const group of groups) {
+      fields.push([`group${group.id}`, `role=${group.role},leader=${group.leader ?? 0},term=${group.term},applied=${group.applied}`])
+    }
+    return fields
+  }
+}

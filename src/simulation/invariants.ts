@@ -1,0 +1,135 @@
+/**
+ * What must hold after every step, whatever was done to the cluster (Raft paper, figure 3): election safety, leader completeness,
+ * state-machine safety at every applied index; log matching over whole logs now and then. Looks at the replicas' own state, so it
+ * sees a violation long before a client does.
+ */
+import { asLogIndex } from '../base/brand.ts'
+import { crc32c } from '../base/crc32c.ts'
+import type { RaftCore } from '../raft/raft-core.ts'
+import type { SimCluster } from './sim-cluster.ts'
+
+interface Applied {
+  readonly term: number
+  readonly crc: number
+}
+
+interface Seen {
+  incarnation: number
+  applied: number
+  leaderTerm: number
+  firstIndex: number
+}
+
+export class Invariants {
+  readonly violations: string[] = []
+  readonly coverage: Record<string, number> = {}
+  readonly #cluster: SimCluster
+  /** By group: what was applied at each index, by the first replica that applied it. */
+  readonly #history: Applied[][]
+  readonly #leaders = new Map<string, number>()
+  readonly #seen = new Map<string, Seen>()
+
+  constructor(cluster: SimCluster) {
+    this.#cluster = cluster
+    this.#history = Array.from({ length: cluster.groupCount + 1 }, () => [])
+  }
+
+  /** Cheap: runs after every event. */
+  check(): void {
+    for (const { host, group, replica } of this.#cluster.replicas()) {
+      const { core } = replica
+      const name = `${host.nodeId}/${group}`
+      let seen = this.#seen.get(name)
+      if (seen === undefined || seen.incarnation !== host.incarnation) {
+        seen = { incarnation: host.incarnation, applied: 0, leaderTerm: -1, firstIndex: core.firstIndex }
+        this.#seen.set(name, seen)
+      }
+      if (core.role === 'leader' && seen.leaderTerm !== core.term) {
+        seen.leaderTerm = core.term
+        this.#newLeader(host.nodeId, group, core)
+      }
+      if (core.firstIndex !== seen.firstIndex) {
+        seen.firstIndex = core.firstIndex
+        this.#count('compactions')
+      }
+      if (replica.applied !== seen.applied) {
+        this.#applied(name, group, seen.applied, replica.applied, core)
+        seen.applied = replica.applied
+      }
+    }
+  }
+
+  /** Equal index and term mean equal entries, and equal logs before them. Costly: now and then. */
+  checkLogMatching(): void {
+    const logs = [...this.#cluster.replicas()]
+    for (let i = 0; i < logs.length; i++) {
+      for (let j = i + 1; j < logs.length; j++) {
+        const a = logs[i]
+        const b = logs[j]
+        if (a.group !== b.group) continue
+        const from = asLogIndex(Math.max(a.replica.core.firstIndex, b.replica.core.firstIndex))
+        const to = asLogIndex(Math.min(a.replica.core.lastIndex, b.replica.core.lastIndex))
+        const left = a.replica.core.entries(from, to)
+        const right = b.replica.core.entries(from, to)
+        let agreed = false
+        for (let at = left.length - 1; at >= 0; at--) {
+          if (left[at].term === right[at].term) agreed = true
+          else if (agreed) {
+            this.#violated(`log matching: group ${a.group} differs at ${left[at].index} between nodes ${a.host.nodeId} and ${b.host.nodeId}`)
+          }
+          if (left[at].term === right[at].term && crc32c(left[at].payload) !== crc32c(right[at].payload)) {
+            this.#violated(`log matching: group ${a.group} entry ${left[at].index} has two payloads`)
+          }
+        }
+      }
+    }
+  }
+
+  /** The highest index that any replica of the group has applied. */
+  appliedMax(group: number): number {
+    return this.#history[group].length - 1
+  }
+
+  #newLeader(nodeId: number, group: number, core: RaftCore): void {
+    this.#count('elections')
+    const key = `${group}:${core.term}`
+    const other = this.#leaders.get(key)
+    if (other !== undefined && other !== nodeId) {
+      this.#violated(`election safety: nodes ${other} and ${nodeId} lead group ${group} in term ${core.term}`)
+    }
+    this.#leaders.set(key, nodeId)
+    const history = this.#history[group]
+    const last = history.length - 1
+    for (let index = last; index > 0 && index >= core.firstIndex; index--) {
+      const applied = history[index]
+      if (applied === undefined) continue
+      if (core.termAt(asLogIndex(index)) !== applied.term) {
+        this.#violated(`leader completeness: node ${nodeId} leads group ${group} in term ${core.term} without entry ${index}`)
+      }
+      break
+    }
+  }
+
+  #applied(name: string, group: number, before: number, now: number, log: RaftCore): void {
+    if (now < before) return this.#violated(`state machine: ${name} went back from ${before} to ${now}`)
+    const history = this.#history[group]
+    if (before > 0 && now >= log.firstIndex && before + 1 < log.firstIndex) this.#count('imagesInstalled')
+    else if (before > 0 && now < log.firstIndex) this.#count('imagesInstalled')
+    for (const entry of log.entries(asLogIndex(before + 1), asLogIndex(now))) {
+      const crc = crc32c(entry.payload)
+      const first = history[entry.index]
+      if (first === undefined) history[entry.index] = { term: entry.term, crc }
+      else if (first.term !== entry.term || first.crc !== crc) {
+        this.#violated(`state-machine safety: ${name} applied another entry at ${entry.index} (term ${entry.term}, before ${first.term})`)
+      }
+    }
+  }
+
+  #count(what: string): void {
+    this.coverage[what] = (this.coverage[what] ?? 0) + 1
+  }
+
+  #violated(message: string): void {
+    if (this.violations.length < 20) this.violations.push(message)
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * What is done to the cluster, by the seed: each run draws its own set of faults and their rates (a swarm: Groce et al. 2012), so that
+ * rare combinations get runs of their own. Keeps count of what it did.
+ */
+import type { Prng } from '../base/prng.ts'
+import type { Scheduler } from './scheduler.ts'
+import type { SimCluster, SimHost } from './sim-cluster.ts'
+
+const KINDS = [
+  'crash',
+  'crashAll',
+  'pause',
+  'isolate',
+  'oneWay',
+  'split',
+  'heal',
+  'reset',
+  'lossy',
+  'slow',
+  'clockStep',
+  'clockRate',
+  'transfer',
+  'diskError',
+] as const
+export type FaultKind = (typeof KINDS)[number]
+
+export class Nemesis {
+  readonly counts: Record<string, number> = {}
+  readonly #scheduler: Scheduler
+  readonly #cluster: SimCluster
+  readonly #random: Prng
+  readonly #enabled: readonly FaultKind[]
+  readonly #meanGapMs: number
+  #active = false
+  /** Nodes whose disk was made to fail: that they end themselves is right. */
+  readonly #expectedEnds = new Set<number>()
+
+  constructor(scheduler: Scheduler, cluster: SimCluster) {
+    this.#scheduler = scheduler
+    this.#cluster = cluster
+    this.#random = scheduler.random.fork()
+    const enabled = KINDS.filter(() => this.#random.chance(0.6))
+    this.#enabled = enabled.length > 0 ? [...enabled, 'crash'] : ['crash', 'isolate', 'heal']
+    this.#meanGapMs = this.#random.between(400, 2_500)
+  }
+
+  get total(): number {
+    return Object.values(this.counts).reduce((sum, count) => sum + count, 0)
+  }
+
+  start(): void {
+    this.#active = true
+    this.#next()
+  }
+
+  /** A node that ended itself: was it because of a fault that we injected? It comes back either way. */
+  onNodeEnd(nodeId: number): boolean {
+    const expected = this.#expectedEnds.delete(nodeId)
+    this.#restartLater(this.#cluster.host(nodeId), this.#random.between(100, 3_000))
+    return expected
+  }
+
+  /** The end of all faults: everything runs, everything is connected. */
+  stop(): void {
+    this.#active = false
+    this.#cluster.network.heal()
+    this.#cluster.network.configure({
+      frameDropProbability: 0,
+      frameDuplicateProbability: 0,
+      frameReorderProbability: 0,
+      spikeProbability: 0,
+    })
+    for (const host of this.#cluster.hosts) {
+      host.disk.clearFaults()
+      host.clock.setRate(1)
+      if (host.state === 'paused') this.#cluster.resume(host)
+      else if (host.state === 'down') this.#cluster.start(host)
+    }
+  }
+
+  #next(): void {
+    const gapMs = this.#random.unit() * 2 * this.#meanGapMs
+    this.#scheduler.after(gapMs, 'nemesis', () => {
+      if (!this.#active) return
+      this.#do(this.#random.pick(this.#enabled))
+      this.#next()
+    })
+  }
+
+  #do(kind: FaultKind): void {
+    const { network, hosts } = this.#cluster
+    const host = this.#random.pick(hosts)
+    const other = this.#random.pick(hosts.filter((one) => one !== host))
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1
+    switch (kind) {
+      case 'crash':
+        return this.#crash(host)
+      case 'crashAll':
+        for (const one of hosts) this.#crash(one)
+        return
+      case 'pause':
+        return this.#pause(host)
+      case 'isolate':
+        for (const one of hosts) if (one !== host) network.partition(host.nodeId, one.nodeId)
+        return this.#healLater()
+      case 'oneWay':
+        network.partition(host.nodeId, other.nodeId, true)
+        return this.#healLater()
+      case 'split':
+        network.partition(host.nodeId, other.nodeId)
+        return this.#healLater()
+      case 'heal':
+        return network.heal()
+      case 'reset':
+        network.resetRandomConnection()
+        return
+      case 'lossy':
+        network.configure({
+          frameDropProbability: this.#random.unit() * 0.2,
+          frameDuplicateProbability: this.#random.unit() * 0.2,
+          frameReorderProbability: this.#random.unit() * 0.2,
+        })
+        return
+      case 'slow':
+        network.configure({ spikeProbability: this.#random.unit() * 0.1, spikeMaxMs: this.#random.between(10, 800) })
+        return
+      case 'clockStep':
+        return host.clock.stepWall(this.#random.between(-4_000, 4_000))
+      case 'clockRate':
+        return host.clock.setRate(1 + (this.#random.unit() - 0.5) * 0.2)
+      case 'transfer':
+        return this.#transfer()
+      case 'diskError':
+        this.#expectedEnds.add(host.nodeId)
+        return host.disk.failNext(this.#random.pick(['write', 'sync']), 'io')
+    }
+  }
+
+  #crash(host: SimHost): void {
+    if (host.state === 'down') return
+    if (host.state === 'paused') this.#cluster.resume(host)
+    this.#cluster.crash(host)
+    this.#restartLater(host, this.#random.chance(0.2) ? this.#random.between(3_000, 9_000) : this.#random.between(20, 2_500))
+  }
+
+  #restartLater(host: SimHost, delayMs: number): void {
+    this.#scheduler.after(delayMs, `restart n${host.nodeId}`, () => {
+      if (host.state === 'down') this.#cluster.start(host)
+    })
+  }
+
+  #pause(host: SimHost): void {
+    if (host.state !== 'up') return
+    this.#cluster.pause(host)
+    this.#scheduler.after(this.#random.between(50, 6_000), `resume n${host.nodeId}`, () => {
+      if (host.state === 'paused') this.#cluster.resume(host)
+    })
+  }
+
+  #healLater(): void {
+    this.#scheduler.after(this.#random.between(100, 5_000), 'heal', () => this.#cluster.network.heal())
+  }
+
+  #transfer(): void {
+    for (const { replica, host } of this.#cluster.replicas()) {
+      if (!replica.isLeader || host.state !== 'up') continue
+      const members = replica.core.membership.members.filter((member) => member.replicaId !== replica.replicaId)
+      if (members.length === 0) continue
+      replica.transferLeadership(this.#random.pick(members).replicaId)
+      return
+    }
+  }
+}
