@@ -46,9 +46,10 @@ export interface H2loadSummary {
 /** Throws BenchError where a request failed, or where the text is not h2load's. */
 export function parseH2loadSummary(stdout: string): H2loadSummary {
   const finished = /^finished in ([\d.]+)(us|ms|s),/m.exec(stdout)
-  const requests = /^requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/m.exec(
-    stdout,
-  )
+  const requests =
+    /^requests: (\d+) total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/m.exec(
+      stdout,
+    )
   const traffic = /^traffic: .* \((\d+)\) data$/m.exec(stdout)
   if (finished === null || requests === null || traffic === null) {
     throw failedOperation(`h2load gave no summary: ${stdout.slice(-500)}`, 'run it by hand: docs/benchmarks.md')

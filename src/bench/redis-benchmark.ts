@@ -4,7 +4,18 @@ import { KEY_COUNT, type LoadShape, VALUE_BYTES } from './scenarios.ts'
 import type { LoadResult } from './system.ts'
 
 export function redisBenchmarkArguments(host: string, port: number, shape: LoadShape, operations: number): string[] {
-  const words = ['-h', host, '-p', `${port}`, '-t', shape.operation, '-n', `${operations}`, '-c', `${shape.connections}`]
+  const words = [
+    '-h',
+    host,
+    '-p',
+    `${port}`,
+    '-t',
+    shape.operation,
+    '-n',
+    `${operations}`,
+    '-c',
+    `${shape.connections}`,
+  ]
   return [...words, '-P', `${shape.pipeline}`, '-d', `${VALUE_BYTES}`, '-r', `${KEY_COUNT}`, '--csv']
 }
 

@@ -45,7 +45,9 @@ function optionsFrom(words: readonly string[]): SetWaitLoadOptions {
       sequential: { type: 'boolean', default: false },
     },
   })
-  const count = (name: 'port' | 'connections' | 'pipeline' | 'operations' | 'sets-per-wait' | 'replicas' | 'keys' | 'value-bytes'): number => {
+  const count = (
+    name: 'port' | 'connections' | 'pipeline' | 'operations' | 'sets-per-wait' | 'replicas' | 'keys' | 'value-bytes',
+  ): number => {
     const value = Number(values[name])
     if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name}: not a number: ${values[name]}`)
     return value
@@ -65,7 +67,10 @@ function optionsFrom(words: readonly string[]): SetWaitLoadOptions {
 
 /** Resolves with the figures; rejects with the first failure. */
 function run(options: SetWaitLoadOptions): Promise<LoadResult> {
-  assert(options.operations >= 1 && options.keys >= 1 && options.connections >= 1, 'set-wait-load: counts of at least 1')
+  assert(
+    options.operations >= 1 && options.keys >= 1 && options.connections >= 1,
+    'set-wait-load: counts of at least 1',
+  )
   return new Promise((resolve, reject) => {
     const random = new Prng(1)
     const latenciesMs = new Float64Array(Math.ceil(options.operations / options.pipeline) + options.connections)
@@ -81,9 +86,11 @@ function run(options: SetWaitLoadOptions): Promise<LoadResult> {
       const replies = new SetWaitReplies(options.replicas)
       const socket = connect({ host: HOST, port: options.port, noDelay: true })
       let sentAtMs = 0
+      let finished = false
       const send = (): void => {
         if (started >= options.operations) {
           idle++
+          finished = true
           socket.end()
           if (idle === options.connections) finish()
           return
@@ -112,7 +119,7 @@ function run(options: SetWaitLoadOptions): Promise<LoadResult> {
       })
       socket.on('error', reject)
       socket.on('close', () => {
-        if (done < options.operations) reject(new Error('the server closed a connection'))
+        if (!finished) reject(new Error('the server closed a connection'))
       })
       return send
     }

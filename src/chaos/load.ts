@@ -2,9 +2,10 @@
  * Clients for runs against real processes: writers with unique values and readers on shared keys, every call and return recorded for the
  * linearizability checker. A client whose connection breaks, or that waits too long, goes to another node; what was unanswered is unknown.
  */
+
+import type { Prng } from '../base/prng.ts'
 import { RespClient } from '../cli/resp-client.ts'
 import { RespError, type RespReply } from '../cli/resp-reply.ts'
-import type { Prng } from '../base/prng.ts'
 import { HistoryRecorder } from '../simulation/history.ts'
 import type { RegisterOperation, RegisterResult } from '../simulation/register-model.ts'
 
@@ -57,7 +58,7 @@ export class Load {
     let client: RespClient | null = null
     let sequence = 0
     while (!this.#stopping && !this.recorder.full) {
-      client = client?.isOpen === true ? client : await this.#connect()
+      if (client === null || !client.isOpen) client = await this.#connect()
       if (client !== null) {
         const key = `key-${this.#random.below(this.#options.keys)}`
         const alive = await this.#run(id, client, key, reads ? { kind: 'get' } : this.#write(id, sequence++))
@@ -125,7 +126,8 @@ export class Load {
 function wordsOf(key: string, operation: RegisterOperation): string[] {
   if (operation.kind === 'get') return ['GET', key]
   if (operation.kind === 'set') return ['SET', key, operation.value]
-  if (operation.kind === 'cas') return ['KV.CAS', key, ...(operation.expected === null ? ['NX'] : [operation.expected]), operation.value]
+  if (operation.kind === 'cas')
+    return ['KV.CAS', key, ...(operation.expected === null ? ['NX'] : [operation.expected]), operation.value]
   throw new Error(`the load has no ${operation.kind}`)
 }
 

@@ -24,7 +24,7 @@ import { checkPortsFree } from './free-ports.ts'
 const CLUSTER_FILE = 'cluster.json'
 const CLUSTER_FORMAT = 1
 /** What a start that did not get as far as cluster.json may have left. */
-const OWN_NAMES = /^(node-\d+(\.log(\.old)?)?|cluster\.json\.new|LOCKNAME)$/
+const OWN_NAMES = /^(node-\d+(\.log(\.old)?)?|cluster\.json\.new|lock)$/
 const ORPHAN_GRACE_MS = 3_000
 const LOCK_POLL_MS = 100
 

@@ -11,7 +11,7 @@ import { fail, type Outcome, succeed } from '../platform/failure.ts'
 import { nodePort, respAddress } from './cluster-shape.ts'
 import { askStatus, leadersOf, type NodeView } from './cluster-status.ts'
 import { type DevData, nodeDirectory } from './dev-data.ts'
-import { lastLogLine, openNodeLog } from './node-log.ts'
+import { lastWords, openNodeLog } from './node-log.ts'
 import { processesWithArguments, processMark } from './process-life.ts'
 
 const READY_WITHIN_MS = 30_000
@@ -125,7 +125,7 @@ function hasEnded(child: ChildProcess): boolean {
 
 function endedEarly(node: SupervisedNode): Outcome<never> {
   const how = node.child.signalCode ?? `exit code ${node.child.exitCode}`
-  const last = lastLogLine(node.log)
+  const last = lastWords(node.log)
   const message = `node ${node.nodeId} ended (${how}) before the cluster was ready${last === '' ? '' : `: ${last}`}`
   return fail('node-ended', message, `read ${node.log}`)
 }

@@ -52,7 +52,7 @@ function buildProgram(end: (code: ExitCode) => void): Command {
     .command('wal')
     .description('look at write-ahead logs')
     .command('dump')
-    .description("print the log of a node's data directory as text; the node must not be running")
+    .description("print the log of a node's data directory as text")
     .argument('<dir>', "the node's data directory")
     .action(async (directory: string) => end(await runWalDump(directory)))
 

@@ -3,6 +3,7 @@ import { openSync, readFileSync, renameSync, statSync } from 'node:fs'
 
 /** At a start, a log above this becomes LOG.old and a new one begins. */
 const ROTATE_ABOVE_BYTES = 16 * 1024 * 1024
+const PREFIX = 'quorate: '
 
 /** A descriptor for appending; the caller closes it. */
 export function openNodeLog(path: string): number {
@@ -11,11 +12,14 @@ export function openNodeLog(path: string): number {
   return openSync(path, 'a')
 }
 
-/** The last line that is not empty, for messages. */
-export function lastLogLine(path: string): string {
+/** What the node said last for people (`quorate: ...`, without that word), else its last line; empty if it said nothing. */
+export function lastWords(path: string): string {
+  let lines: string[]
   try {
-    return readFileSync(path, 'utf8').trimEnd().split('\n').at(-1) ?? ''
+    lines = readFileSync(path, 'utf8').trimEnd().split('\n')
   } catch {
     return ''
   }
+  const line = lines.findLast((one) => one.startsWith(PREFIX)) ?? lines.at(-1) ?? ''
+  return line.startsWith(PREFIX) ? line.slice(PREFIX.length) : line
 }

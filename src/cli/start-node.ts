@@ -14,9 +14,10 @@ import {
 } from '../platform/data-directory.ts'
 import { fail, failureLine, type Outcome, succeed } from '../platform/failure.ts'
 import { type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
+import { type HeldLock, lockDataDirectory } from '../platform/directory-lock.ts'
 import { LmdbBaseFileStore } from '../platform/lmdb-base-file.ts'
 import { NodeClock } from '../platform/node-clock.ts'
-import { type DirectoryLock, lockDirectory, NodeDisk } from '../platform/node-disk.ts'
+import { NodeDisk } from '../platform/node-disk.ts'
 import { NodeNetwork } from '../platform/node-network.ts'
 import { PinoLogger } from '../platform/pino-logger.ts'
 import { ServerNode } from '../server/server-node.ts'
@@ -34,7 +35,7 @@ export async function startNodeProcess(directory: string, expected: ExpectedNode
   if (!known.ok) return known
   const checked = checkExpected(directory, known.value, expected)
   if (!checked.ok) return checked
-  const lock = await claim(directory)
+  const lock = await lockDataDirectory(directory, 'stop the process that runs this node first')
   if (!lock.ok) return lock
   const counted = bumpIncarnation(directory, known.value)
   if (!counted.ok) return release(lock.value, counted)
@@ -60,7 +61,7 @@ export async function startNodeProcess(directory: string, expected: ExpectedNode
   if (error !== null) return release(lock.value, fail(error.code, error.message, error.mend))
   const stop = async (): Promise<void> => {
     await new Promise<void>((done) => server.stop(done))
-    await new Promise<void>((done) => lock.value.release(done))
+    await lock.value.release()
   }
   return succeed({ identity, stop })
 }
@@ -76,19 +77,8 @@ function configOf(directory: string, identity: NodeIdentity): NodeConfig {
   }
 }
 
-function claim(directory: string): Promise<Outcome<DirectoryLock>> {
-  return new Promise((done) => {
-    lockDirectory(directory, (error, lock) => {
-      if (lock !== null) return done(succeed(lock))
-      const message = error?.message ?? `${directory} cannot be locked`
-      if (error?.code === 'locked') return done(fail('locked', message, 'stop the process that runs this node first'))
-      done(fail('unreadable', message, 'check the owner and the rights of the directory'))
-    })
-  })
-}
-
-async function release<T>(lock: DirectoryLock, outcome: Outcome<T>): Promise<Outcome<T>> {
-  await new Promise<void>((done) => lock.release(done))
+async function release<T>(lock: HeldLock, outcome: Outcome<T>): Promise<Outcome<T>> {
+  await lock.release()
   return outcome
 }
 

@@ -14,7 +14,7 @@ import type { KvMutations } from './mutations.ts'
 import type { SlotStates } from './slot-states.ts'
 
 /** The version that WATCH shows: see the design, "Versions". */
-export interface KeyVersion {
+interface KeyVersion {
   readonly generation: Generation
   readonly index: LogIndex
 }

@@ -20,7 +20,7 @@ import type { KvOptions } from './kv-options.ts'
 import { KvStateMachine } from './kv-state-machine.ts'
 import { MemoryKeySpace } from './memory-key-space.testkit.ts'
 
-export const SLOTS = 16
+const SLOTS = 16
 
 export function opcodeOf(name: string): number {
   const spec = COMMANDS_BY_NAME.get(name.toLowerCase())
@@ -36,7 +36,7 @@ export function slotOfText(key: string, slotCount = SLOTS): number {
   return slotOf(latin1Bytes(key), slotCount)
 }
 
-export interface SessionWords {
+interface SessionWords {
   readonly session: number
   readonly sequence: number
   readonly lowest?: number
@@ -51,11 +51,17 @@ export class KvDriver {
   /** The leader's stamp on each entry; 0: it does not stamp. */
   stampMs = 0
   readonly log: Entry[] = []
+  /** To each entry of the log, as text. */
+  readonly replies: string[] = []
 
   constructor(options: Partial<KvOptions> = {}) {
     this.options = { slotCount: SLOTS, ownedSlots: [[0, SLOTS - 1]], ...options }
     this.keySpace = new MemoryKeySpace()
     this.machine = new KvStateMachine(this.keySpace, this.options)
+  }
+
+  slotOf(key: string): number {
+    return slotOfText(key, this.options.slotCount)
   }
 
   apply(kind: PayloadHeader['kind'], slot: number, command: Uint8Array, session?: SessionWords): string {
@@ -78,17 +84,19 @@ export class KvDriver {
     this.index++
     const entry = { term: asTerm(1), index: asLogIndex(this.index), kind: ENTRY_COMMAND, payload } as const
     this.log.push(entry)
-    return latin1Text(this.machine.apply(entry))
+    const reply = latin1Text(this.machine.apply(entry))
+    this.replies.push(reply)
+    return reply
   }
 
   /** A write without a session; the slot is that of its first key. */
   write(...words: string[]): string {
-    return this.apply(PAYLOAD_WRITE, slotOfText(words[1] ?? ''), commandBytes(words))
+    return this.apply(PAYLOAD_WRITE, this.slotOf(words[1] ?? ''), commandBytes(words))
   }
 
   /** The same under a session. */
   as(session: SessionWords, ...words: string[]): string {
-    return this.apply(PAYLOAD_WRITE, slotOfText(words[1] ?? ''), commandBytes(words), session)
+    return this.apply(PAYLOAD_WRITE, this.slotOf(words[1] ?? ''), commandBytes(words), session)
   }
 
   onSlot(slot: number, ...words: string[]): string {
@@ -97,7 +105,7 @@ export class KvDriver {
 
   /** One EXEC entry in the slot of the first key. */
   exec(watches: readonly WatchedVersion[], ...commands: string[][]): string {
-    const slot = commands.length > 0 ? slotOfText(commands[0][1]) : slotOfText(latin1Text(watches[0].key))
+    const slot = commands.length > 0 ? this.slotOf(commands[0][1]) : this.slotOf(latin1Text(watches[0].key))
     return this.apply(PAYLOAD_WRITE, slot, this.execBytes(watches, commands))
   }
 
@@ -112,7 +120,7 @@ export class KvDriver {
 
   /** The reply's text, or `tick N` where the query needs a later log time. */
   query(nowMs: number, ...words: string[]): string {
-    const slot = asSlotId(slotOfText(words[1] ?? ''))
+    const slot = asSlotId(this.slotOf(words[1] ?? ''))
     return this.queryBytes(commandBytes(words), nowMs, slot)
   }
 
@@ -129,7 +137,7 @@ export class KvDriver {
   /** What WATCH keeps. */
   watch(key: string): WatchedVersion {
     const command = encodeCommand(OPCODE_KEY_VERSION, [latin1Bytes(key)])
-    const result = this.machine.query(command, this.machine.logTimeMs, asSlotId(slotOfText(key)))
+    const result = this.machine.query(command, this.machine.logTimeMs, asSlotId(this.slotOf(key)))
     assert(result.kind === 'reply', 'watch: needs a tick')
     const [generation, index] = present(arrayElements(result.reply), 'a version is an array').map(integerOf)
     return {

@@ -168,6 +168,12 @@ export class SessionTable {
     const count = position(record.sequences, floor)
     if (count === 0) return
     for (let i = 0; i < count; i++) this.#bytes -= RESULT_BYTES + record.replies[i].length
+    if (count === record.sequences.length) {
+      // The usual case: everything kept so far has been answered.
+      record.sequences.length = 0
+      record.replies.length = 0
+      return
+    }
     record.sequences.splice(0, count)
     record.replies.splice(0, count)
   }

@@ -1,11 +1,12 @@
 /** What a node is told at its start. The entry points read it from the data directory; the simulator makes it. */
+
+import type { KvMutations } from '../kv/mutations.ts'
 import type { BaseFileStore } from '../ports/base-file.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Network } from '../ports/network.ts'
 import type { Random } from '../ports/random.ts'
-import type { KvMutations } from '../kv/mutations.ts'
 import type { RaftMutations } from '../raft/mutations.ts'
 import { type CompactionLimits, DEFAULT_COMPACTION_LIMITS } from '../replication/raft/compaction-policy.ts'
 import type { WalMutations } from '../wal/mutations.ts'

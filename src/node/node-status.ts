@@ -1,7 +1,7 @@
 /** What KV.STATUS shows of a node: plain data for people and for `quorate dev`. */
 import type { GroupId } from '../base/brand.ts'
-import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { VERSION } from '../base/version.ts'
+import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import type { GroupGenesisConfig, NodeConfig } from './node-config.ts'
 
 export interface GroupStatus {

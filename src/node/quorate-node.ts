@@ -3,11 +3,21 @@
  * loop, one write-ahead log. Promise: nothing acts on the network before all it may rest on has been read back from the disk.
  */
 import { assert, present } from '../base/assert.ts'
-import { asGroupId, asLogIndex, asNodeId, asReplicaId, asTerm, type GroupId, type NodeId, type SlotId } from '../base/brand.ts'
+import {
+  asGroupId,
+  asLogIndex,
+  asNodeId,
+  asReplicaId,
+  asTerm,
+  type GroupId,
+  type NodeId,
+  type ReplicaId,
+  type SlotId,
+} from '../base/brand.ts'
 import { BytesReader, BytesWriter, DecodeError } from '../base/bytes.ts'
 import { KvStateMachine } from '../kv/kv-state-machine.ts'
 import type { Timer } from '../ports/clock.ts'
-import type { GroupWrite, RecoveredGroup } from '../ports/log.ts'
+import type { RecoveredGroup } from '../ports/log.ts'
 import { LANE_CONSENSUS, LANE_IMAGES, type Lane } from '../ports/peer-channel.ts'
 import type { RequestRouter } from '../ports/request-router.ts'
 import { encodePayload, PAYLOAD_HOUSEKEEPING } from '../protocol/command.ts'
@@ -22,7 +32,7 @@ import type { RaftConfig } from '../raft/ready.ts'
 import { RaftReplica, type ReplicaHost, type ReplicaState } from '../replication/raft/raft-replica.ts'
 import { ReplicaStore } from '../store/store.ts'
 import { PeerTransport } from '../transport/peer-transport.ts'
-import { openWriteAheadLog, type WriteAheadLog } from '../wal/write-ahead-log.ts'
+import { openWriteAheadLog, WAL_DEFAULTS, type WriteAheadLog } from '../wal/write-ahead-log.ts'
 import { Engine } from './engine.ts'
 import type { GroupGenesisConfig, NodeConfig, NodeError, NodePorts } from './node-config.ts'
 import { type NodeStatus, statusOf } from './node-status.ts'
@@ -87,31 +97,79 @@ export class QuorateNode {
     return this.#replicas.get(group)
   }
 
+  replicas(): IterableIterator<RaftReplica> {
+    return this.#replicas.values()
+  }
+
   /** Calls back once the node serves its peers; its groups elect their leaders afterwards. */
   start(done: (error: NodeError | null) => void): void {
     const { disk, clock, logger } = this.#ports
     const { config } = this
     const options = {
       directory: `${config.dataDirectory}/wal`,
+      ...WAL_DEFAULTS,
       segmentBytes: config.limits.segmentBytes,
-      incarnation: config.incarnation,
+      logId: this.#ports.random.u32(),
       mutations: config.mutations?.wal,
     }
     const liveEntries = (group: GroupId, from: number, to: number) => {
       const replica = present(this.#replicas.get(group), `group ${group}: no replica to copy log entries from`)
       return replica.core.entries(asLogIndex(from), asLogIndex(to))
     }
-    openWriteAheadLog(disk, clock, logger, options, liveEntries, (message) => this.#fatal(message), (result) => {
-      if (result.kind !== 'opened') return done(openError(result, config.dataDirectory))
-      this.#log = result.log
-      this.#makeGenesis(result.groups, (error, groups) => {
-        if (error !== null) return done(error)
-        this.#wire(result.log)
-        this.#openReplicas(groups, (failure) => {
-          if (failure !== null) return done({ code: 'corrupt', message: failure, mend: 'take this replica out and let it join again as a new one' })
-          this.#begin(done)
+    openWriteAheadLog(
+      disk,
+      clock,
+      logger,
+      options,
+      liveEntries,
+      (message) => this.#fatal(message),
+      (result) => {
+        if (result.kind !== 'opened') return done(openError(result, config.dataDirectory))
+        this.#log = result.log
+        this.#makeGenesis(result.groups, (error, groups) => {
+          if (error !== null) return done(error)
+          this.#wire(result.log)
+          this.#openReplicas(groups, (failure) => {
+            if (failure !== null)
+              return done({
+                code: 'corrupt',
+                message: failure,
+                mend: 'take this replica out and let it join again as a new one',
+              })
+            this.#begin(done)
+          })
+        })
+      },
+    )
+  }
+
+  /**
+   * This node's replica of the group, which its members have removed, gives way to a new one under an id that was never used: it knows nothing,
+   * belongs to nothing until a leader adds it as a learner, and gets everything from there. One durable write makes the change.
+   */
+  rejoinAs(group: GroupId, replicaId: ReplicaId, done: (error: string | null) => void): void {
+    const old = present(this.#replicas.get(group), `group ${group}: no replica here to give way`)
+    const log = present(this.#log, 'rejoin needs the log')
+    assert(old.replicaId !== replicaId, 'a replica id is never used again')
+    const fresh = newReplica(group, replicaId)
+    old.close(() => {
+      if (this.#stopped) return
+      this.#replicas.delete(group)
+      log.forget(group)
+      log.append({ group, replicaId, hardState: fresh.hardState })
+      log.flush(() => {
+        this.#openReplica(fresh, (error) => {
+          if (error === null) this.#removeOldReplica(group, old.replicaId)
+          done(error)
         })
       })
+    })
+  }
+
+  #removeOldReplica(group: GroupId, replicaId: ReplicaId): void {
+    this.#ports.disk.removeTree(this.#replicaPath(group, replicaId), (error) => {
+      if (error !== null)
+        this.#ports.logger.warn('the old replica stays on disk', { group, replicaId, error: error.message })
     })
   }
 
@@ -140,7 +198,10 @@ export class QuorateNode {
   }
 
   /** A genesis voter's record is durable before it may vote; then, once, the genesis is marked as made. */
-  #makeGenesis(recovered: readonly RecoveredGroup[], done: (error: NodeError | null, groups: readonly RecoveredGroup[]) => void): void {
+  #makeGenesis(
+    recovered: readonly RecoveredGroup[],
+    done: (error: NodeError | null, groups: readonly RecoveredGroup[]) => void,
+  ): void {
     const { config } = this
     const log = present(this.#log, 'genesis needs the log')
     const known = new Set(recovered.map((group) => group.group))
@@ -149,14 +210,7 @@ export class QuorateNode {
       const own = genesis.replicas.find((replica) => replica.nodeId === config.nodeId)
       const group = asGroupId(genesis.groupId)
       if (own === undefined || known.has(group)) continue
-      missing.push({
-        group,
-        replicaId: asReplicaId(own.replicaId),
-        hardState: { term: asTerm(0), votedFor: asReplicaId(0), commit: asLogIndex(0) },
-        compaction: { index: asLogIndex(0), term: asTerm(0) },
-        baseDirectory: 0,
-        entries: [],
-      })
+      missing.push(newReplica(group, asReplicaId(own.replicaId)))
     }
     if (config.genesis === 'made' && missing.length > 0) {
       return done(
@@ -169,10 +223,7 @@ export class QuorateNode {
       )
     }
     if (config.genesis === 'made') return done(null, recovered)
-    for (const { group, replicaId, hardState } of missing) {
-      const write: GroupWrite = { group, replicaId, hardState }
-      log.append(write)
-    }
+    for (const { group, replicaId, hardState } of missing) log.append({ group, replicaId, hardState })
     log.flush(() => {
       this.#ports.markGenesisMade((error) => {
         if (error === null) return done(null, [...recovered, ...missing])
@@ -206,7 +257,11 @@ export class QuorateNode {
     const engine = new Engine(ports.clock, log, transport)
     this.#transport = transport
     this.#engine = engine
-    this.#passed = new PassedRequests(transport, (group) => this.#replicas.get(group), () => engine.schedule())
+    this.#passed = new PassedRequests(
+      transport,
+      (group) => this.#replicas.get(group),
+      () => engine.schedule(),
+    )
     this.#router = new Router(
       {
         self: this.#self,
@@ -229,14 +284,19 @@ export class QuorateNode {
   #openReplicas(groups: readonly RecoveredGroup[], done: (error: string | null) => void): void {
     const [first, ...rest] = groups
     if (first === undefined) return done(null)
-    const path = this.#replicaPath(first.group)
-    this.#ports.disk.makeDirectory(path, (error) => {
+    this.#openReplica(first, (error) => {
+      if (error !== null) return done(error)
+      this.#openReplicas(rest, done)
+    })
+  }
+
+  #openReplica(recovered: RecoveredGroup, done: (error: string | null) => void): void {
+    const { group, replicaId, baseDirectory } = recovered
+    this.#ports.disk.makeDirectory(this.#replicaPath(group, replicaId), (error) => {
       if (error !== null) return done(error.message)
-      this.#openState(first.group, first.baseDirectory, (failure, state) => {
-        if (state === null) return done(failure ?? `group ${first.group}: its base file does not open`)
-        const problem = this.#addReplica(first, state)
-        if (problem !== null) return done(problem)
-        this.#openReplicas(rest, done)
+      this.#openState(group, replicaId, baseDirectory, (failure, state) => {
+        if (state === null) return done(failure ?? `group ${group}: its base file does not open`)
+        done(this.#addReplica(recovered, state))
       })
     })
   }
@@ -254,14 +314,14 @@ export class QuorateNode {
       {
         group,
         replicaId,
-        path: this.#replicaPath(group),
+        path: this.#replicaPath(group, replicaId),
         baseDirectory: recovered.baseDirectory,
         genesisMembership,
         limits: config.limits.compaction,
         maxPendingProposals: config.limits.maxUnansweredRequests * 2,
         maxPendingReads: config.limits.maxUnansweredRequests * 2,
       },
-      this.#replicaHost(),
+      this.#replicaHost(replicaId),
       core,
       state,
     )
@@ -269,7 +329,7 @@ export class QuorateNode {
     return null
   }
 
-  #replicaHost(): ReplicaHost {
+  #replicaHost(replicaId: ReplicaId): ReplicaHost {
     const { clock, logger, baseFiles } = this.#ports
     const engine = present(this.#engine, 'replicas need the engine')
     const transport = present(this.#transport, 'replicas need the transport')
@@ -296,39 +356,51 @@ export class QuorateNode {
         this.#router?.leaderChanged(replica.group, replica.leaderNode)
       },
       stampMs: (membership) => this.#clocks.stampMs(membership),
-      openState: (group, directory, done) => this.#openState(group, directory, done),
+      openState: (group, directory, done) => this.#openState(group, replicaId, directory, done),
       acceptsGrowth: () => this.acceptsGrowth,
       fatal: (message) => this.#fatal(message),
     }
   }
 
-  #openState(group: GroupId, directory: number, done: (error: string | null, state: ReplicaState | null) => void): void {
+  #openState(
+    group: GroupId,
+    replicaId: ReplicaId,
+    directory: number,
+    done: (error: string | null, state: ReplicaState | null) => void,
+  ): void {
     const { config } = this
     const options = { hashKey: hexBytes(config.hashKey), group }
-    ReplicaStore.open(this.#ports.baseFiles, this.#replicaPath(group), directory, options, (error, store) => {
-      if (store === null) return done(error === null ? 'the base file does not open' : error.message, null)
-      const machine = new KvStateMachine(store, {
-        slotCount: config.slotCount,
-        ownedSlots: this.#genesis.get(group)?.slots ?? [],
-        maxKeyBytes: config.limits.maxKeyBytes,
-        maxValueBytes: config.limits.maxValueBytes,
-        mutations: config.mutations?.kv,
-      })
-      try {
-        machine.restore(store.meta?.state ?? null)
-      } catch (failure) {
-        if (!(failure instanceof DecodeError)) throw failure
-        return done(`group ${group}: the checkpoint's state does not decode: ${failure.message}`, null)
-      }
-      done(null, { store, machine })
-    })
+    ReplicaStore.open(
+      this.#ports.baseFiles,
+      this.#replicaPath(group, replicaId),
+      directory,
+      options,
+      (error, store) => {
+        if (store === null) return done(error === null ? 'the base file does not open' : error.message, null)
+        const machine = new KvStateMachine(store, {
+          slotCount: config.slotCount,
+          ownedSlots: this.#genesis.get(group)?.slots ?? [],
+          maxKeyBytes: config.limits.maxKeyBytes,
+          maxValueBytes: config.limits.maxValueBytes,
+          mutations: config.mutations?.kv,
+        })
+        try {
+          machine.restore(store.meta?.state ?? null)
+        } catch (failure) {
+          if (!(failure instanceof DecodeError)) throw failure
+          return done(`group ${group}: the checkpoint's state does not decode: ${failure.message}`, null)
+        }
+        done(null, { store, machine })
+      },
+    )
   }
 
   #begin(done: (error: NodeError | null) => void): void {
     const transport = present(this.#transport, 'begin needs the transport')
     transport.start((error) => {
       if (error !== null) {
-        const mend = error.code === 'address-in-use' ? 'stop what listens there, or choose another port' : 'check the host name'
+        const mend =
+          error.code === 'address-in-use' ? 'stop what listens there, or choose another port' : 'check the host name'
         return done({ code: error.code, message: error.message, mend })
       }
       this.#router?.start()
@@ -364,8 +436,19 @@ export class QuorateNode {
     if (replica.housekeeping) return
     const { machine } = replica
     if (!(machine instanceof KvStateMachine)) return
-    for (const { slot, command } of machine.housekeeping(HOUSEKEEPING_KEYS)) {
-      const header = { kind: PAYLOAD_HOUSEKEEPING, slot, stampMs: 0, session: 0, sequence: 0, lowestUnanswered: 0, retryUntilMs: 0 } as const
+    for (const { slot, command } of machine.housekeeping(
+      HOUSEKEEPING_KEYS,
+      this.#clocks.stampMs(replica.core.membership),
+    )) {
+      const header = {
+        kind: PAYLOAD_HOUSEKEEPING,
+        slot,
+        stampMs: 0,
+        session: 0,
+        sequence: 0,
+        lowestUnanswered: 0,
+        retryUntilMs: 0,
+      } as const
       replica.keepHouse(encodePayload(header, command))
     }
   }
@@ -376,6 +459,8 @@ export class QuorateNode {
       const reader = new BytesReader(bytes)
       if (lane === LANE_CONSENSUS) {
         const message = decodeRaftMessage(reader)
+        // The log's queue is full: dropped, as if lost on the way. The leader sends it again.
+        if (message.type === 'appendRequest' && message.entries.length > 0 && this.#log?.hasRoom === false) return
         this.#replicas.get(message.group)?.step(from, message)
       } else if (lane === LANE_IMAGES) {
         const message = decodeImageMessage(reader)
@@ -430,8 +515,9 @@ export class QuorateNode {
     return { members: members.sort((a, b) => a.replicaId - b.replicaId) }
   }
 
-  #replicaPath(group: GroupId): string {
-    return `${this.config.dataDirectory}/group-${group}`
+  /** A replica id is never used again, so neither is its directory. */
+  #replicaPath(group: GroupId, replicaId: ReplicaId): string {
+    return `${this.config.dataDirectory}/group-${group}-replica-${replicaId}`
   }
 
   #fatal(message: string): void {
@@ -443,15 +529,36 @@ export class QuorateNode {
   }
 }
 
+/** A replica that has neither voted nor heard of anything. */
+function newReplica(group: GroupId, replicaId: ReplicaId): RecoveredGroup {
+  return {
+    group,
+    replicaId,
+    hardState: { term: asTerm(0), votedFor: asReplicaId(0), commit: asLogIndex(0) },
+    compaction: { index: asLogIndex(0), term: asTerm(0) },
+    baseDirectory: 0,
+    entries: [],
+  }
+}
+
 function openError(result: { readonly kind: string; readonly message: string }, directory: string): NodeError {
   if (result.kind === 'corrupt') {
-    const mend = 'no replica of this node may serve or vote: replace the node by a new one with a new id and an empty directory'
+    const mend =
+      'no replica of this node may serve or vote: replace the node by a new one with a new id and an empty directory'
     return { code: 'corrupt', message: `${directory}: ${result.message}`, mend }
   }
   if (result.kind === 'newer-format') {
-    return { code: 'newer-format', message: `${directory}: ${result.message}`, mend: 'run the Quorate version that wrote it, or a later one' }
+    return {
+      code: 'newer-format',
+      message: `${directory}: ${result.message}`,
+      mend: 'run the Quorate version that wrote it, or a later one',
+    }
   }
-  return { code: 'data-directory', message: `${directory}: ${result.message}`, mend: 'check the disk and the permissions' }
+  return {
+    code: 'data-directory',
+    message: `${directory}: ${result.message}`,
+    mend: 'check the disk and the permissions',
+  }
 }
 
 function hexBytes(hex: string): Uint8Array {

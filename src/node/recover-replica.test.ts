@@ -9,7 +9,12 @@ import { recoverReplica } from './recover-replica.ts'
 const genesis = { members: [] }
 
 function entriesFrom(first: number, terms: readonly number[]): Entry[] {
-  return terms.map((term, i) => ({ index: asLogIndex(first + i), term: asTerm(term), kind: ENTRY_NOOP, payload: EMPTY_BYTES }))
+  return terms.map((term, i) => ({
+    index: asLogIndex(first + i),
+    term: asTerm(term),
+    kind: ENTRY_NOOP,
+    payload: EMPTY_BYTES,
+  }))
 }
 
 function logOf(compaction: readonly [number, number], terms: readonly number[]): RecoveredGroup {

@@ -18,14 +18,25 @@ export type RecoveredReplica =
     }
   | { readonly kind: 'corrupt'; readonly message: string }
 
-export function recoverReplica(recovered: RecoveredGroup, meta: CheckpointMeta | null, genesis: Membership): RecoveredReplica {
+export function recoverReplica(
+  recovered: RecoveredGroup,
+  meta: CheckpointMeta | null,
+  genesis: Membership,
+): RecoveredReplica {
   const { hardState, compaction, entries, group } = recovered
   if (meta === null) {
     if (compaction.index > 0) {
-      return { kind: 'corrupt', message: `group ${group}: the log begins after ${compaction.index}, but the base file is empty` }
+      return {
+        kind: 'corrupt',
+        message: `group ${group}: the log begins after ${compaction.index}, but the base file is empty`,
+      }
     }
     const applied = 0 as LogIndex
-    return { kind: 'recovered', compactTo: null, state: { hardState, compaction, membership: genesis, entries, applied } }
+    return {
+      kind: 'recovered',
+      compactTo: null,
+      state: { hardState, compaction, membership: genesis, entries, applied },
+    }
   }
   const { applied, term, membership } = meta
   if (applied < compaction.index) {
@@ -39,5 +50,9 @@ export function recoverReplica(recovered: RecoveredGroup, meta: CheckpointMeta |
   }
   // What the log holds up to here is older than what the base knows to be committed: the log begins anew behind the base.
   const point = { index: applied, term }
-  return { kind: 'recovered', compactTo: point, state: { hardState, compaction: point, membership, entries: [], applied } }
+  return {
+    kind: 'recovered',
+    compactTo: point,
+    state: { hardState, compaction: point, membership, entries: [], applied },
+  }
 }

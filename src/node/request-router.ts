@@ -5,6 +5,7 @@
  */
 import type { GroupId, NodeId, SlotId } from '../base/brand.ts'
 import { latin1Bytes } from '../base/bytes.ts'
+import { refusalOf } from '../kv/refusals.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import type { ReadLevel, ReplyCallback, RequestRouter } from '../ports/request-router.ts'
@@ -17,7 +18,6 @@ import {
   REQUEST_WRITE,
 } from '../protocol/request-message.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
-import { refusalOf } from '../kv/refusals.ts'
 import { GroupStream } from './group-stream.ts'
 import { RoutedRequest } from './routed-request.ts'
 import { SlotWindow } from './slot-window.ts'
@@ -44,7 +44,9 @@ const CHECK_EVERY_MS = 25
 /** How far a write's retry-until lies beyond its deadline: it must outlast the last attempt made in time. */
 const RETRY_MARGIN_MS = 5_000
 
-const CLUSTERDOWN = latin1Bytes('-CLUSTERDOWN no leader for this slot within the request deadline: check that a majority of its replicas runs\r\n')
+const CLUSTERDOWN = latin1Bytes(
+  '-CLUSTERDOWN no leader for this slot within the request deadline: check that a majority of its replicas runs\r\n',
+)
 const UNCERTAIN = latin1Bytes('-UNCERTAIN the write may or may not have run: read the key before trying again\r\n')
 const BUSY = latin1Bytes('-BUSY too many requests wait on this node: slow down and try again\r\n')
 const EPOCHS_PER_INCARNATION = 2 ** 28

@@ -33,7 +33,14 @@ export class RoutedRequest implements Settle {
   next: RoutedRequest | null = null
   #done: ReplyCallback | null
 
-  constructor(isWrite: boolean, slot: SlotId, command: Uint8Array, afterWrites: boolean, deadlineMs: number, done: ReplyCallback) {
+  constructor(
+    isWrite: boolean,
+    slot: SlotId,
+    command: Uint8Array,
+    afterWrites: boolean,
+    deadlineMs: number,
+    done: ReplyCallback,
+  ) {
     this.isWrite = isWrite
     this.slot = slot
     this.command = command

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { bumpIncarnation, checkExpected, createNodeDirectory, markGenesisMade, readIdentity } from './data-directory.ts'
+import { LOCK_FILE, lockDataDirectory } from './directory-lock.ts'
 import type { Outcome } from './failure.ts'
 import { sampleIdentity } from './identity.testkit.ts'
 import type { NodeIdentity } from './identity.ts'
@@ -37,6 +38,16 @@ test('a second creation is refused and leaves the first identity alone', () => {
   createNodeDirectory(directory, sampleIdentity())
   expect(codeOf(createNodeDirectory(directory, sampleIdentity({ nodeId: 3 })))).toBe('exists')
   expect(identityOf(readIdentity(directory)).nodeId).toBe(1)
+})
+
+test("a lock leaves a file behind that is nobody's data", async () => {
+  mkdirSync(directory, { recursive: true })
+  const lock = await lockDataDirectory(directory, 'wait')
+  expect(codeOf(await lockDataDirectory(directory, 'wait'))).toBe('locked')
+  if (lock.ok) await lock.value.release()
+  expect(readdirSync(directory)).toEqual([LOCK_FILE])
+  expect(codeOf(readIdentity(directory))).toBe('no-node')
+  expect(codeOf(createNodeDirectory(directory, sampleIdentity()))).toBe('ok')
 })
 
 test('a crash between writing and renaming leaves nothing in the way', () => {

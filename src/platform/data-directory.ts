@@ -8,12 +8,15 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { assert } from '../base/assert.ts'
+import { LOCK_FILE } from './directory-lock.ts'
 import { replaceFileDurably, syncDirectory } from './durable-file.ts'
 import { fail, type Outcome, succeed } from './failure.ts'
 import { decodeIdentity, encodeIdentity, type NodeIdentity } from './identity.ts'
 import { systemErrorCode, withSystemErrors } from './system-error.ts'
 
 const IDENTITY_FILE = 'identity.json'
+/** What an unfinished creation, or a look at a directory that had been emptied, leaves: no data of anybody. */
+const TRACES: readonly string[] = [`${IDENTITY_FILE}.new`, LOCK_FILE]
 
 /** Makes the directory (and its parents) where needed. Refuses one that has files in it, whoever put them there. */
 export function createNodeDirectory(directory: string, identity: NodeIdentity): Outcome<NodeIdentity> {
@@ -24,7 +27,7 @@ export function createNodeDirectory(directory: string, identity: NodeIdentity): 
     if (names.includes(IDENTITY_FILE)) {
       return fail('exists', `${directory} holds a Quorate node already`, 'give another directory')
     }
-    if (names.some((name) => name !== `${IDENTITY_FILE}.new`)) return foreign(directory)
+    if (names.some((name) => !TRACES.includes(name))) return foreign(directory)
     replaceFileDurably(join(directory, IDENTITY_FILE), encodeIdentity(identity))
     syncDirectory(dirname(resolve(directory)))
     return succeed(identity)
@@ -41,7 +44,9 @@ export function readIdentity(directory: string): Outcome<NodeIdentity> {
       if (systemErrorCode(error) === 'ENOENT') return missing(directory)
       throw error
     }
-    if (!names.includes(IDENTITY_FILE)) return names.length === 0 ? missing(directory) : foreign(directory)
+    if (!names.includes(IDENTITY_FILE)) {
+      return names.every((name) => TRACES.includes(name)) ? missing(directory) : foreign(directory)
+    }
     const path = join(directory, IDENTITY_FILE)
     return decodeIdentity(readFileSync(path, 'utf8'), path)
   })

@@ -2,6 +2,9 @@
 import { fail, type Outcome, succeed } from './failure.ts'
 import { lockDirectory } from './node-disk.ts'
 
+/** The name that node-disk gives to the lock's file; it stays behind when the lock is released. */
+export const LOCK_FILE = 'lock'
+
 export interface HeldLock {
   release(): Promise<void>
 }

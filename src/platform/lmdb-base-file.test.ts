@@ -63,10 +63,10 @@ describe('growth', () => {
     const bed = await makeLmdbBed(128 * 1024)
     const base = await openBase(bed)
     const key = (i: number): Uint8Array => contractKey(0, 1, i, latin1Bytes('k'))
-    const valueOf = (round: number): Uint8Array => new Uint8Array(300_000).fill(round)
+    const valueIn = (round: number): Uint8Array => new Uint8Array(300_000).fill(round)
     let shown = 0
     for (let round = 1; round <= 12; round++) {
-      const changes = Array.from({ length: round * 6 }, (_, i) => ({ key: key(i), value: valueOf(round) }))
+      const changes = Array.from({ length: round * 6 }, (_, i) => ({ key: key(i), value: valueIn(round) }))
       const committed = commit(bed, base, changes, `round ${round}`)
       for (let done = false; !done; ) {
         for (let i = 0; i < shown * 6; i++) {

@@ -53,8 +53,10 @@ const NUMBERS: Readonly<Record<number, string>> = {
 }
 
 export function diskErrorOf(operation: string, path: string, failure: unknown): DiskError {
-  const code = failure instanceof Error && 'code' in failure ? failure.code : undefined
-  const name = typeof code === 'number' ? (NUMBERS[code] ?? '') : String(code)
+  const given = failure instanceof Error && 'code' in failure ? failure.code : undefined
+  const name = typeof given === 'number' ? (NUMBERS[given] ?? '') : String(given)
   const text = failure instanceof Error ? failure.message : String(failure)
-  return { code: CODES[name] ?? 'io', message: `${operation} ${path}: ${text}` }
+  // A failed backup brings the system's words without its number.
+  const code = /no space left on device/i.test(text) ? 'no-space' : (CODES[name] ?? 'io')
+  return { code, message: `${operation} ${path}: ${text}` }
 }

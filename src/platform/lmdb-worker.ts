@@ -1,9 +1,9 @@
 /**
  * The thread that writes base files: checkpoints, one synced LMDB transaction each, images and the checking of installed
  * ones. One a process serves all replicas, one request after the other: disks gain nothing from two checkpoints at once, and a
- * worker each would cost every group megabytes. Requests answer in the order of their sending, except that closing is not waited for.
+ * worker each would cost every group megabytes. Requests run in the order of their sending.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, statfsSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { assert, present } from '../base/assert.ts'
 import { crc32c } from '../base/crc32c.ts'
@@ -72,6 +72,19 @@ function writeChange(environment: Environment, key: Uint8Array, value: Uint8Arra
   return 0
 }
 
+/**
+ * LMDB calls a write that the disk cut short for want of space an input/output error. With less room left than the pages of
+ * such a run may need it is taken for what it most likely is; the transaction is undone either way, and writing it again is sound.
+ */
+function namedForFullDisk(error: DiskError, directory: string, run: SortedRun): DiskError {
+  if (error.code !== 'io') return error
+  let runBytes = 0
+  for (const slab of run.slabs) runBytes += slab.byteLength
+  const { bavail, bsize } = statfsSync(directory)
+  if (bavail * bsize > 2 * runBytes + 4096 * run.count + 1024 * 1024) return error
+  return { code: 'no-space', message: `${error.message} (the disk has ${bavail * bsize} bytes left)` }
+}
+
 function verify(file: string, sizeBytes: number, expected: number): DiskError | null {
   const handle = openSync(file, 'r')
   try {
@@ -119,6 +132,7 @@ async function answer(request: number, body: LmdbRequest): Promise<void> {
     error = await serve(body)
   } catch (failure) {
     error = diskErrorOf(body.kind, body.kind === 'verify' ? body.file : body.directory, failure)
+    if (body.kind === 'commit') error = namedForFullDisk(error, body.directory, body.run)
   }
   port.postMessage({ request, error } satisfies LmdbAnswer)
 }

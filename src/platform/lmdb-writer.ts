@@ -27,7 +27,8 @@ export class LmdbWriter {
   }
 
   #start(): Worker {
-    const worker = new Worker(WORKER_FILE)
+    // Not the process's own flags: some are refused by a worker.
+    const worker = new Worker(WORKER_FILE, { execArgv: [] })
     this.#worker = worker
     worker.on('message', (answer: LmdbAnswer) => {
       const done = this.#waiting.get(answer.request)

@@ -23,6 +23,18 @@ const LISTEN_BACKLOG = 511
 /** Valid only while one read is being handled; reads are handled one at a time. */
 const sharedReadBuffer = new Uint8Array(READ_BUFFER_BYTES)
 
+/** What Node's stream handles have counted since Node 10. */
+interface CountingHandle {
+  /** Bytes given to libuv; and how many of them the kernel has not taken. */
+  readonly bytesWritten: number
+  readonly writeQueueSize: number
+}
+
+function counts(handle: unknown): handle is CountingHandle {
+  const counting = handle as Partial<CountingHandle> | null | undefined
+  return typeof counting?.bytesWritten === 'number' && typeof counting.writeQueueSize === 'number'
+}
+
 interface UserBufferHandle {
   useUserBuffer(buffer: Uint8Array): void
 }
@@ -55,6 +67,7 @@ class NodeConnection implements Connection {
   #handlers: ConnectionHandlers | null = null
   #state: 'open' | 'ended' | 'destroyed' | 'closed' = 'open'
   #reason = 'closed by the other side'
+  #writtenBytes = 0
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -86,7 +99,9 @@ class NodeConnection implements Connection {
   }
 
   write(bytes: Uint8Array): void {
-    if (this.#state === 'open') this.#socket.write(bytes)
+    if (this.#state !== 'open') return
+    this.#writtenBytes += bytes.length
+    this.#socket.write(bytes)
   }
 
   writeMany(parts: readonly Uint8Array[]): void {
@@ -94,12 +109,19 @@ class NodeConnection implements Connection {
     const socket = this.#socket
     // Corked writes leave as one writev.
     socket.cork()
-    for (const part of parts) socket.write(part)
+    for (const part of parts) {
+      this.#writtenBytes += part.length
+      socket.write(part)
+    }
     socket.uncork()
   }
 
   get bufferedBytes(): number {
-    return this.#socket.writableLength
+    const queuedBytes = this.#socket.writableLength
+    if (queuedBytes === 0) return 0
+    // writableLength forgets a request only as a whole, and one writev may be megabytes: progress would not be seen.
+    const handle = (this.#socket as unknown as { _handle: unknown })._handle
+    return counts(handle) ? this.#writtenBytes - handle.bytesWritten + handle.writeQueueSize : queuedBytes
   }
 
   pause(): void {

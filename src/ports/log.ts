@@ -57,6 +57,8 @@ export interface NodeLog {
   flush(done: () => void): void
   /** True while a batch is being written or synced. */
   readonly busy: boolean
+  /** False while too much waits for the disk: appends that can wait should. */
+  readonly hasRoom: boolean
   /** Drops all that the log keeps of the group (a replica that left). */
   forget(group: GroupId): void
   /** Syncs what was appended, writes the closing mark, closes the files. */

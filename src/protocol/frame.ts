@@ -29,7 +29,8 @@ const PREFIX_BYTES = 8
 export const FRAME_HEADER_BYTES = 12
 /** A whole frame, header included. */
 export const MAX_FRAME_BYTES = 16 * 1024 * 1024
-export const MAX_MESSAGE_BYTES = 9 * 1024 * 1024
+/** The largest value (8 MiB), a transaction's 1 MiB around it, and room for what carries them. */
+export const MAX_MESSAGE_BYTES = 10 * 1024 * 1024
 /** Until HELLO has been checked a stranger gets no more room than this. */
 export const MAX_HELLO_FRAME_BYTES = 4096
 export const MAX_AUTHENTICATION_BYTES = 1024

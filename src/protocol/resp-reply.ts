@@ -15,13 +15,12 @@ export const QUEUED_REPLY: Uint8Array = latin1Bytes('+QUEUED\r\n')
 export const PONG_REPLY: Uint8Array = latin1Bytes('+PONG\r\n')
 /** RESP3's only null. */
 export const NULL_REPLY: Uint8Array = latin1Bytes('_\r\n')
-export const TRUE_REPLY: Uint8Array = latin1Bytes('#t\r\n')
-export const FALSE_REPLY: Uint8Array = latin1Bytes('#f\r\n')
-export const EMPTY_BULK_REPLY: Uint8Array = latin1Bytes('$0\r\n\r\n')
-export const EMPTY_ARRAY_REPLY: Uint8Array = latin1Bytes('*0\r\n')
+const TRUE_REPLY: Uint8Array = latin1Bytes('#t\r\n')
+const FALSE_REPLY: Uint8Array = latin1Bytes('#f\r\n')
+const EMPTY_ARRAY_REPLY: Uint8Array = latin1Bytes('*0\r\n')
 /** RESP2 has two nulls; an aborted EXEC answers this one, and only its door can know that. */
 export const RESP2_NULL_ARRAY: Uint8Array = latin1Bytes('*-1\r\n')
-export const RESP2_NULL_BULK: Uint8Array = latin1Bytes('$-1\r\n')
+const RESP2_NULL_BULK: Uint8Array = latin1Bytes('$-1\r\n')
 
 const FIRST_SHARED_INTEGER = -2
 const SHARED_INTEGERS: Uint8Array[] = []

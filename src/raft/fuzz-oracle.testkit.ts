@@ -2,7 +2,9 @@
 import type { ReplicaId } from '../base/brand.ts'
 import { equalBytes } from '../base/bytes.ts'
 import type { Entry } from '../protocol/entry.ts'
+import type { Membership } from '../protocol/membership.ts'
 import type { RaftMessage } from '../protocol/raft-message.ts'
+import { votersOf } from './membership-history.ts'
 import { majorityOf } from './quorum.ts'
 import type { Ready } from './ready.ts'
 import { applyToHash, type TestReplica } from './replica.testkit.ts'
@@ -142,20 +144,30 @@ export class FuzzOracle {
     if (core.role === 'leader') this.#mustBeDurable(replica)
   }
 
-  /** What a leader counts as committed is on the disks of a majority: that is what an acknowledgement promises. */
+  /**
+   * What a leader counts as committed is on the disks of a majority: that is what an acknowledgement promises. (Of the membership
+   * in force, or of the one before where the last entry committed changed it: the mutation "configurationLate" counts so, and must
+   * be found by what follows from it.)
+   */
   #mustBeDurable(leader: TestReplica): void {
-    const { commitIndex, membership } = leader.live
+    const core = leader.live
+    const before = Math.max(core.commitIndex - 1, core.compaction.index) as typeof core.commitIndex
+    const memberships = [core.membership, core.membershipAt(before)]
+    if (memberships.some((membership) => this.#majorityHolds(leader, membership))) return
+    throw new Violation(`${leader.id} committed ${core.commitIndex}, which no majority of disks holds`)
+  }
+
+  #majorityHolds(leader: TestReplica, membership: Membership): boolean {
+    const { commitIndex } = leader.live
     const term = leader.live.termAt(commitIndex)
-    const voters = membership.members.filter((member) => member.role === 'voter')
+    const voters = votersOf(membership)
     let holding = 0
-    for (const { replicaId } of voters) {
+    for (const replicaId of voters) {
       const replica = this.#replicas.get(replicaId)
       if (replica === undefined) continue
       if (replica.durable.compaction.index >= commitIndex || replica.durableTermAt(commitIndex) === term) holding++
     }
-    if (holding < majorityOf(voters.length)) {
-      throw new Violation(`${leader.id} committed ${commitIndex}, which only ${holding} of ${voters.length} disks hold`)
-    }
+    return holding >= majorityOf(voters.length)
   }
 }
 

@@ -21,7 +21,7 @@ interface ImageTransfer {
 }
 
 /** A swarm: each seed has its own mixture of what goes wrong (design: simulation must be believed). */
-interface Mixture {
+export interface Mixture {
   readonly replicas: number
   readonly lossChance: number
   readonly doubleChance: number
@@ -36,6 +36,15 @@ interface Mixture {
   readonly readWeight: number
   readonly proposeWeight: number
   readonly campaignWeight: number
+  /** Against whoever leads: elections follow fast on one another, and logs branch. */
+  readonly strikeWeight: number
+  readonly recoverWeight: number
+  readonly pauseWeight: number
+  /** Crashes with an immediate restart: what was not synced is gone, and the replica votes on. */
+  readonly blinkWeight: number
+  /** Of the ticks that a replica is due, how many it gets: clocks that differ. */
+  readonly slowestClock: number
+  readonly smallMessages: boolean
 }
 
 const MAX_IN_FLIGHT = 400
@@ -63,15 +72,19 @@ export class Fuzz {
   #images: ImageTransfer[] = []
   /** Links that are cut, as "from>to". */
   readonly #cut = new Set<string>()
+  /** Processes that stand still: they hear nothing, and do not know it. */
+  readonly #paused = new Set<ReplicaId>()
+  readonly #clocks = new Map<ReplicaId, number>()
   #proposals = 0
   #nextReplica: number
   #trace = 0
   readonly #counts = { elections: 0, membershipChanges: 0, images: 0, crashes: 0, transfers: 0, refused: 0 }
 
-  constructor(seed: number, mutations?: RaftMutations) {
+  /** `fixed` holds parts of the mixture still that the seed would draw. */
+  constructor(seed: number, mutations?: RaftMutations, fixed: Partial<Mixture> = {}) {
     this.#random = new Prng(seed)
     this.#mutations = mutations
-    this.#mixture = drawMixture(this.#random)
+    this.#mixture = { ...drawMixture(this.#random), ...fixed }
     this.#oracle = new FuzzOracle(this.#replicas)
     const ids = Array.from({ length: this.#mixture.replicas }, (_, i) => asReplicaId(i + 1))
     const membership: Membership = {
@@ -85,6 +98,7 @@ export class Fuzz {
   run(steps: number): FuzzResult {
     for (let i = 0; i < steps; i++) {
       this.#step()
+      this.#readAtStaleLeader()
       this.#oracle.check()
     }
     this.#heal()
@@ -104,7 +118,7 @@ export class Fuzz {
 
   #add(id: ReplicaId, membership: Membership): void {
     const replica = new TestReplica(
-      configOf(id, this.#random),
+      configOf(id, this.#random, this.#mixture),
       membership,
       {
         send: (message) => this.#send(message),
@@ -120,6 +134,7 @@ export class Fuzz {
       this.#mutations,
     )
     this.#replicas.set(id, replica)
+    this.#clocks.set(id, this.#mixture.slowestClock + this.#random.unit() * (1 - this.#mixture.slowestClock))
     replica.start(this.#random.u32())
   }
 
@@ -133,24 +148,28 @@ export class Fuzz {
   }
 
   #up(): TestReplica[] {
-    return [...this.#replicas.values()].filter((replica) => replica.core !== null)
+    return [...this.#replicas.values()].filter((replica) => replica.core !== null && !this.#paused.has(replica.id))
   }
 
   #step(): void {
     const m = this.#mixture
     const actions: readonly (readonly [number, () => void])[] = [
-      [60, () => this.#deliver()],
+      [80, () => this.#deliverSome()],
       [m.syncWeight, () => this.#sync()],
       [m.tickWeight, () => this.#tick()],
       [m.proposeWeight, () => this.#propose()],
       [m.readWeight, () => this.#read()],
-      [m.crashWeight, () => this.#crashOrRestart()],
+      [m.crashWeight, () => this.#crashOne()],
       [m.partitionWeight, () => this.#partition()],
       [m.memberWeight, () => this.#changeMembership()],
       [m.transferWeight, () => this.#transfer()],
       [m.checkpointWeight, () => this.#checkpoint()],
       [m.campaignWeight, () => this.#campaign()],
+      [m.strikeWeight, () => this.#strikeLeader()],
+      [m.pauseWeight, () => this.#pause()],
+      [m.blinkWeight, () => this.#blink()],
       [4, () => this.#moveImage()],
+      [m.recoverWeight, () => this.#recover()],
     ]
     let total = 0
     for (const [weight] of actions) total += weight
@@ -174,10 +193,24 @@ export class Fuzz {
     }
   }
 
+  #deliverSome(): void {
+    // Nothing on the way: time passes until something is.
+    if (this.#inFlight.length === 0) {
+      this.#sync()
+      for (const { id, live } of this.#up()) if (this.#random.chance((this.#clocks.get(id) ?? 1) / 3)) live.tick()
+    }
+    for (let count = this.#random.between(1, 10); count > 0; count--) this.#deliver()
+  }
+
   #deliver(): void {
     if (this.#inFlight.length === 0) return
     const m = this.#mixture
     const at = this.#random.chance(m.reorderChance) ? this.#random.below(this.#inFlight.length) : 0
+    if (this.#paused.has(this.#inFlight[at].to)) {
+      // It waits in the socket of a process that stands still.
+      this.#inFlight.push(...this.#inFlight.splice(at, 1))
+      return
+    }
     const [message] = this.#random.chance(m.doubleChance) ? [this.#inFlight[at]] : this.#inFlight.splice(at, 1)
     if (this.#random.chance(m.lossChance) || this.#cut.has(`${message.from}>${message.to}`)) return
     const core = this.#replicas.get(message.to)?.core
@@ -195,11 +228,56 @@ export class Fuzz {
   }
 
   #tick(): void {
-    this.#pickUp()?.live.tick()
+    const replica = this.#pickUp()
+    if (replica !== null && this.#random.chance(this.#clocks.get(replica.id) ?? 1)) replica.live.tick()
   }
 
+  /** Several at once: split votes. */
   #campaign(): void {
-    this.#pickUp()?.live.campaign()
+    for (let count = this.#random.between(1, 3); count > 0; count--) this.#pickUp()?.live.campaign()
+  }
+
+  #strikeLeader(): void {
+    const leaders = this.#up().filter((replica) => replica.live.role === 'leader')
+    if (leaders.length > 0) this.#strike(this.#random.pick(leaders))
+  }
+
+  /** The leader dies, or is cut off, or stands still. */
+  #strike(leader: TestReplica): void {
+    const dice = this.#random.unit()
+    if (dice < 0.4) this.#crash(leader)
+    else if (dice < 0.7) this.#isolate(leader.id)
+    else this.#paused.add(leader.id)
+    // The others notice after a silence that costs no steps; one of them stands first.
+    const others = this.#up().filter((replica) => replica !== leader)
+    if (others.length === 0) return
+    const first = this.#random.pick(others)
+    for (const replica of others) {
+      const ticks = replica === first || this.#random.chance(0.1) ? 12 : 5
+      for (let i = 0; i < ticks; i++) replica.live.tick()
+    }
+  }
+
+  #isolate(id: ReplicaId): void {
+    this.#cut.clear()
+    // Sometimes with one companion, so that its log still grows somewhere.
+    const companion = this.#random.chance(0.5) ? this.#random.pick([...this.#replicas.keys()]) : id
+    for (const other of this.#replicas.keys()) {
+      if (other === id || other === companion) continue
+      for (const inside of [id, companion]) this.#cut.add(`${inside}>${other}`).add(`${other}>${inside}`)
+    }
+  }
+
+  #pause(): void {
+    const replica = this.#pickUp()
+    if (replica !== null) this.#paused.add(replica.id)
+  }
+
+  #resume(id: ReplicaId): void {
+    this.#paused.delete(id)
+    // What clients sent meanwhile is read before what the peers sent (redisraft 19: stale reads after a pause).
+    const replica = this.#replicas.get(id)
+    if (replica !== undefined && replica.core !== null) this.#readAt(replica)
   }
 
   #leaderOrAny(): TestReplica | null {
@@ -216,28 +294,52 @@ export class Fuzz {
 
   #read(): void {
     const replica = this.#random.chance(0.5) ? this.#leaderOrAny() : this.#pickUp()
-    if (replica === null) return
+    if (replica !== null) this.#readAt(replica)
+  }
+
+  /** Clients still ask a leader that has been replaced and does not know it yet. */
+  #readAtStaleLeader(): void {
+    const leaders = this.#up().filter((replica) => replica.live.role === 'leader')
+    if (leaders.length < 2 || !this.#random.chance(0.2)) return
+    leaders.sort((a, b) => a.live.term - b.live.term)
+    this.#readAt(leaders[0])
+  }
+
+  #readAt(replica: TestReplica): void {
     const result = replica.live.readIndex()
     if (result.kind === 'pending') this.#oracle.onReadAsked(replica, result.read)
   }
 
-  #crashOrRestart(): void {
+  /** Faults end, too. */
+  #recover(): void {
     const down = [...this.#replicas.values()].filter((replica) => replica.core === null)
-    if (down.length > 0 && this.#random.chance(0.6)) {
-      this.#random.pick(down).start(this.#random.u32())
-      return
-    }
-    const replica = this.#pickUp()
-    if (replica === null) return
+    if (down.length > 0) this.#random.pick(down).start(this.#random.u32())
+    else if (this.#paused.size > 0) this.#resume(this.#random.pick([...this.#paused]))
+    else this.#cut.clear()
+  }
+
+  #crash(replica: TestReplica): void {
     // Sometimes the disk had done its work, and only the process did not live to know.
     replica.crash(this.#random.chance(0.3) ? this.#random.between(0, replica.pending.length) : 0)
     this.#oracle.onCrash(replica)
     this.#counts.crashes++
   }
 
+  #crashOne(): void {
+    const replica = this.#pickUp()
+    if (replica !== null) this.#crash(replica)
+  }
+
+  #blink(): void {
+    const replica = this.#pickUp()
+    if (replica === null) return
+    this.#crash(replica)
+    replica.start(this.#random.u32())
+  }
+
   #partition(): void {
     this.#cut.clear()
-    if (this.#random.chance(0.4)) return
+    if (this.#random.chance(0.5)) return
     const ids = [...this.#replicas.keys()]
     const oneWay = this.#random.chance(0.2)
     const side = new Set(ids.filter(() => this.#random.chance(0.4)))
@@ -301,6 +403,7 @@ export class Fuzz {
   /** Faults off: everybody up, the network whole. Within a bounded time a write must commit and a read be served. */
   #heal(): void {
     this.#cut.clear()
+    this.#paused.clear()
     for (const replica of this.#replicas.values()) if (replica.core === null) replica.start(this.#random.u32())
     const before = this.#oracle.committedCount
     const servedBefore = this.#oracle.readsServed
@@ -338,7 +441,7 @@ export class Fuzz {
 
   /** Every member has all that is committed, and equal state. */
   #settled(): boolean {
-    const leader = this.#up().find((replica) => replica.live.role === 'leader' && replica.live.term === this.#newestTerm())
+    const leader = this.#up().find((replica) => replica.live.role === 'leader' && replica.live.term === this.#newestLeaderTerm())
     if (leader === undefined) return false
     return leader.live.membership.members.every((member) => {
       const machine = this.#replicas.get(member.replicaId)?.machine
@@ -346,8 +449,11 @@ export class Fuzz {
     })
   }
 
-  #newestTerm(): number {
-    return Math.max(...this.#up().map((replica) => replica.live.term), asTerm(0))
+  /** Not the newest term of all: a removed replica may have a higher one, and disturbs nobody with it. */
+  #newestLeaderTerm(): number {
+    let newest = 0
+    for (const { live } of this.#up()) if (live.role === 'leader' && live.term > newest) newest = live.term
+    return newest
   }
 
   describe(): string {
@@ -362,15 +468,15 @@ export class Fuzz {
   }
 }
 
-function configOf(replicaId: ReplicaId, random: Prng): RaftConfig {
+function configOf(replicaId: ReplicaId, random: Prng, mixture: Mixture): RaftConfig {
   return {
     replicaId,
     heartbeatTicks: 1,
     electionTicksMin: 5,
-    electionTicksMax: 10,
+    electionTicksMax: random.between(8, 12),
     maxInflightMessages: random.between(1, 6),
     maxInflightBytes: random.between(20, 400),
-    maxMessageBytes: random.between(10, 100),
+    maxMessageBytes: mixture.smallMessages ? 1 : random.between(10, 100),
     maxEntryBytes: 1000,
     maxUncommittedBytes: random.between(100, 2000),
     maxApplyBytes: random.between(20, 500),
@@ -378,23 +484,52 @@ function configOf(replicaId: ReplicaId, random: Prng): RaftConfig {
   }
 }
 
+/** Leaders die young, one entry a message, logs branch: the schedules of the paper's figure 8. */
+export const FIGURE_8: Partial<Mixture> = {
+  replicas: 5,
+  lossChance: 0,
+  doubleChance: 0,
+  reorderChance: 0,
+  syncWeight: 80,
+  tickWeight: 20,
+  crashWeight: 0,
+  partitionWeight: 0,
+  memberWeight: 0,
+  transferWeight: 0,
+  checkpointWeight: 0,
+  campaignWeight: 0,
+  strikeWeight: 0.5,
+  recoverWeight: 6,
+  pauseWeight: 0,
+  blinkWeight: 0,
+  smallMessages: true,
+}
+
+/** Each fault is on in some seeds and off in others, and one seed in two is a storm of elections. */
 function drawMixture(random: Prng): Mixture {
   const often = (chance: number, low: number, high: number): number =>
     random.chance(chance) ? low + random.unit() * (high - low) : 0
+  const storm = random.chance(0.5)
   return {
     replicas: random.between(3, 5),
-    lossChance: often(0.7, 0, 0.2),
-    doubleChance: often(0.6, 0, 0.2),
-    reorderChance: often(0.6, 0, 0.6),
-    syncWeight: random.pick([5, 15, 40]),
-    tickWeight: random.pick([6, 15, 30]),
-    crashWeight: often(0.7, 0.2, 2),
-    partitionWeight: often(0.7, 0.2, 1.5),
-    memberWeight: often(0.6, 0.3, 4),
-    transferWeight: often(0.5, 0.1, 1),
-    checkpointWeight: often(0.6, 0.2, 2),
+    lossChance: often(0.6, 0, 0.1),
+    doubleChance: often(0.5, 0, 0.1),
+    reorderChance: often(0.6, 0, 0.5),
+    syncWeight: random.pick([10, 30, 80]),
+    tickWeight: random.pick([10, 20, 40]),
+    crashWeight: often(0.8, 0.1, storm ? 1 : 0.4),
+    partitionWeight: often(0.8, 0.1, storm ? 0.8 : 0.4),
+    memberWeight: storm ? often(0.4, 0.5, 4) : often(0.6, 0.5, 3),
+    transferWeight: often(0.4, 0.1, 0.6),
+    checkpointWeight: often(0.5, 0.2, 2),
     readWeight: random.pick([2, 8]),
     proposeWeight: random.pick([3, 10]),
-    campaignWeight: often(0.6, 0.2, 2),
+    recoverWeight: random.pick([2, 6]),
+    blinkWeight: storm ? often(0.8, 0.5, 5) : often(0.3, 0.1, 0.5),
+    campaignWeight: storm ? often(0.8, 0.5, 4) : often(0.3, 0.1, 0.5),
+    strikeWeight: storm ? often(0.8, 0.5, 12) : 0,
+    pauseWeight: storm ? 0.3 + random.unit() : often(0.5, 0.1, 0.5),
+    slowestClock: random.pick([1, 0.5, 0.1]),
+    smallMessages: random.chance(0.5),
   }
 }

@@ -2,9 +2,10 @@
  * A whole server: the node and its doors, wired over ports. The real process (cli/start-node.ts) and the simulator start
  * exactly this.
  */
+
+import { VERSION } from '../base/version.ts'
 import type { NodeConfig, NodeError, NodePorts } from '../node/node-config.ts'
 import { QuorateNode } from '../node/quorate-node.ts'
-import { VERSION } from '../base/version.ts'
 import type { InfoSection, NodeInfo } from './resp/node-info.ts'
 import { RespServer } from './resp/resp-server.ts'
 
@@ -37,7 +38,9 @@ export class ServerNode {
       resp.start((failure) => {
         if (failure === null) return done(null)
         const taken = failure.code === 'address-in-use'
-        const mend = taken ? 'stop what listens there, or choose another port' : 'check the host name and the permissions'
+        const mend = taken
+          ? 'stop what listens there, or choose another port'
+          : 'check the host name and the permissions'
         done({ code: failure.code, message: failure.message, mend })
       })
     })
@@ -64,7 +67,10 @@ export class ServerNode {
     const { groups } = this.node.status()
     const fields: (readonly [string, string | number])[] = [['groups', groups.length]]
     for (const group of groups) {
-      fields.push([`group${group.id}`, `role=${group.role},leader=${group.leader ?? 0},term=${group.term},applied=${group.applied}`])
+      fields.push([
+        `group${group.id}`,
+        `role=${group.role},leader=${group.leader ?? 0},term=${group.term},applied=${group.applied}`,
+      ])
     }
     return fields
   }

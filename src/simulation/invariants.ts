@@ -6,7 +6,8 @@
 import { asLogIndex } from '../base/brand.ts'
 import { crc32c } from '../base/crc32c.ts'
 import type { RaftCore } from '../raft/raft-core.ts'
-import type { SimCluster } from './sim-cluster.ts'
+import type { RaftReplica } from '../replication/raft/raft-replica.ts'
+import type { SimCluster, SimHost } from './sim-cluster.ts'
 
 interface Applied {
   readonly term: number
@@ -14,7 +15,6 @@ interface Applied {
 }
 
 interface Seen {
-  incarnation: number
   applied: number
   leaderTerm: number
   firstIndex: number
@@ -27,7 +27,7 @@ export class Invariants {
   /** By group: what was applied at each index, by the first replica that applied it. */
   readonly #history: Applied[][]
   readonly #leaders = new Map<string, number>()
-  readonly #seen = new Map<string, Seen>()
+  readonly #seen = new WeakMap<RaftReplica, Seen>()
 
   constructor(cluster: SimCluster) {
     this.#cluster = cluster
@@ -36,26 +36,30 @@ export class Invariants {
 
   /** Cheap: runs after every event. */
   check(): void {
-    for (const { host, group, replica } of this.#cluster.replicas()) {
-      const { core } = replica
-      const name = `${host.nodeId}/${group}`
-      let seen = this.#seen.get(name)
-      if (seen === undefined || seen.incarnation !== host.incarnation) {
-        seen = { incarnation: host.incarnation, applied: 0, leaderTerm: -1, firstIndex: core.firstIndex }
-        this.#seen.set(name, seen)
-      }
-      if (core.role === 'leader' && seen.leaderTerm !== core.term) {
-        seen.leaderTerm = core.term
-        this.#newLeader(host.nodeId, group, core)
-      }
-      if (core.firstIndex !== seen.firstIndex) {
-        seen.firstIndex = core.firstIndex
-        this.#count('compactions')
-      }
-      if (replica.applied !== seen.applied) {
-        this.#applied(name, group, seen.applied, replica.applied, core)
-        seen.applied = replica.applied
-      }
+    for (const host of this.#cluster.hosts) {
+      if (host.node === null) continue
+      for (const replica of host.node.replicas()) this.#checkReplica(host, replica)
+    }
+  }
+
+  #checkReplica(host: SimHost, replica: RaftReplica): void {
+    const { core, group } = replica
+    let seen = this.#seen.get(replica)
+    if (seen === undefined) {
+      seen = { applied: 0, leaderTerm: -1, firstIndex: core.firstIndex }
+      this.#seen.set(replica, seen)
+    }
+    if (core.role === 'leader' && seen.leaderTerm !== core.term) {
+      seen.leaderTerm = core.term
+      this.#newLeader(host.nodeId, group, core)
+    }
+    if (core.firstIndex !== seen.firstIndex) {
+      seen.firstIndex = core.firstIndex
+      this.#count('compactions')
+    }
+    if (replica.applied !== seen.applied) {
+      this.#applied(`${host.nodeId}/${group}`, group, seen.applied, replica.applied, core)
+      seen.applied = replica.applied
     }
   }
 
@@ -75,7 +79,9 @@ export class Invariants {
         for (let at = left.length - 1; at >= 0; at--) {
           if (left[at].term === right[at].term) agreed = true
           else if (agreed) {
-            this.#violated(`log matching: group ${a.group} differs at ${left[at].index} between nodes ${a.host.nodeId} and ${b.host.nodeId}`)
+            this.#violated(
+              `log matching: group ${a.group} differs at ${left[at].index} between nodes ${a.host.nodeId} and ${b.host.nodeId}`,
+            )
           }
           if (left[at].term === right[at].term && crc32c(left[at].payload) !== crc32c(right[at].payload)) {
             this.#violated(`log matching: group ${a.group} entry ${left[at].index} has two payloads`)
@@ -104,7 +110,9 @@ export class Invariants {
       const applied = history[index]
       if (applied === undefined) continue
       if (core.termAt(asLogIndex(index)) !== applied.term) {
-        this.#violated(`leader completeness: node ${nodeId} leads group ${group} in term ${core.term} without entry ${index}`)
+        this.#violated(
+          `leader completeness: node ${nodeId} leads group ${group} in term ${core.term} without entry ${index}`,
+        )
       }
       break
     }
@@ -120,7 +128,9 @@ export class Invariants {
       const first = history[entry.index]
       if (first === undefined) history[entry.index] = { term: entry.term, crc }
       else if (first.term !== entry.term || first.crc !== crc) {
-        this.#violated(`state-machine safety: ${name} applied another entry at ${entry.index} (term ${entry.term}, before ${first.term})`)
+        this.#violated(
+          `state-machine safety: ${name} applied another entry at ${entry.index} (term ${entry.term}, before ${first.term})`,
+        )
       }
     }
   }

@@ -57,7 +57,8 @@ function add(totals: Totals, result: SeedResult): void {
   totals.operationsOk += result.operationsOk
   totals.operationsUnknown += result.operationsUnknown
   for (const [name, count] of Object.entries(result.faults)) totals.faults[name] = (totals.faults[name] ?? 0) + count
-  for (const [name, count] of Object.entries(result.coverage)) totals.coverage[name] = (totals.coverage[name] ?? 0) + count
+  for (const [name, count] of Object.entries(result.coverage))
+    totals.coverage[name] = (totals.coverage[name] ?? 0) + count
   // Order of completion differs between runs; the sum does not.
   totals.traceHash = (totals.traceHash + Number.parseInt(result.traceHash, 16)) >>> 0
 }
@@ -128,7 +129,10 @@ function runWorker(take: () => number | null, onResult: (result: SeedResult) => 
   })
 }
 
-function printSummary(summary: Omit<Totals, 'traceHash'> & { readonly traceHash: string; readonly caughtBy?: number | null }, options: Options): void {
+function printSummary(
+  summary: Omit<Totals, 'traceHash'> & { readonly traceHash: string; readonly caughtBy?: number | null },
+  options: Options,
+): void {
   const lines = [
     `${summary.seeds} seeds from ${options.seed}: ${summary.failed.length} failed${summary.failed.length > 0 ? ` (${summary.failed.join(' ')})` : ''}`,
     `${summary.virtualSeconds} virtual seconds, ${summary.operationsOk} operations acknowledged, ${summary.operationsUnknown} unknown`,
@@ -137,7 +141,11 @@ function printSummary(summary: Omit<Totals, 'traceHash'> & { readonly traceHash:
     `trace ${summary.traceHash}`,
   ]
   if (options.mutation !== undefined) {
-    lines.push(summary.caughtBy === null ? `mutation ${options.mutation}: NOT caught` : `mutation ${options.mutation}: caught by seed ${summary.caughtBy}`)
+    lines.push(
+      summary.caughtBy === null
+        ? `mutation ${options.mutation}: NOT caught`
+        : `mutation ${options.mutation}: caught by seed ${summary.caughtBy}`,
+    )
   }
   process.stdout.write(`${lines.join('\n')}\n`)
 }

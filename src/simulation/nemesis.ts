@@ -3,6 +3,7 @@
  * rare combinations get runs of their own. Keeps count of what it did.
  */
 import type { Prng } from '../base/prng.ts'
+import { MembershipChurn } from './membership-churn.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { SimCluster, SimHost } from './sim-cluster.ts'
 
@@ -20,8 +21,12 @@ const KINDS = [
   'clockStep',
   'clockRate',
   'transfer',
+  'member',
   'diskError',
 ] as const
+/** What the simulated disk's errors say (sim-disk.ts). */
+const SIMULATED_ERROR = '(simulated)'
+
 export type FaultKind = (typeof KINDS)[number]
 
 export class Nemesis {
@@ -31,9 +36,8 @@ export class Nemesis {
   readonly #random: Prng
   readonly #enabled: readonly FaultKind[]
   readonly #meanGapMs: number
+  readonly #churn: MembershipChurn
   #active = false
-  /** Nodes whose disk was made to fail: that they end themselves is right. */
-  readonly #expectedEnds = new Set<number>()
 
   constructor(scheduler: Scheduler, cluster: SimCluster) {
     this.#scheduler = scheduler
@@ -41,6 +45,7 @@ export class Nemesis {
     this.#random = scheduler.random.fork()
     const enabled = KINDS.filter(() => this.#random.chance(0.6))
     this.#enabled = enabled.length > 0 ? [...enabled, 'crash'] : ['crash', 'isolate', 'heal']
+    this.#churn = new MembershipChurn(scheduler, cluster, this.#random)
     this.#meanGapMs = this.#random.between(400, 2_500)
   }
 
@@ -53,11 +58,10 @@ export class Nemesis {
     this.#next()
   }
 
-  /** A node that ended itself: was it because of a fault that we injected? It comes back either way. */
-  onNodeEnd(nodeId: number): boolean {
-    const expected = this.#expectedEnds.delete(nodeId)
+  /** A node that ended itself comes back. True: it had to end, because of an error that we injected. */
+  onNodeEnd(nodeId: number, message: string): boolean {
     this.#restartLater(this.#cluster.host(nodeId), this.#random.between(100, 3_000))
-    return expected
+    return message.includes(SIMULATED_ERROR)
   }
 
   /** The end of all faults: everything runs, everything is connected. */
@@ -130,9 +134,10 @@ export class Nemesis {
         return host.clock.setRate(1 + (this.#random.unit() - 0.5) * 0.2)
       case 'transfer':
         return this.#transfer()
+      case 'member':
+        return this.#churn.begin()
       case 'diskError':
-        this.#expectedEnds.add(host.nodeId)
-        return host.disk.failNext(this.#random.pick(['write', 'sync']), 'io')
+        return host.disk.failOnce(this.#random.pick(['write', 'sync']), 'io')
     }
   }
 
@@ -140,7 +145,10 @@ export class Nemesis {
     if (host.state === 'down') return
     if (host.state === 'paused') this.#cluster.resume(host)
     this.#cluster.crash(host)
-    this.#restartLater(host, this.#random.chance(0.2) ? this.#random.between(3_000, 9_000) : this.#random.between(20, 2_500))
+    this.#restartLater(
+      host,
+      this.#random.chance(0.2) ? this.#random.between(3_000, 9_000) : this.#random.between(20, 2_500),
+    )
   }
 
   #restartLater(host: SimHost, delayMs: number): void {

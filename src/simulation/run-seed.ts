@@ -2,11 +2,12 @@
  * One seed: a cluster under load and faults for a minute and more of virtual time (safety), then all faults off (liveness): every client must get on,
  * the replicas must become equal, and the whole history must be linearizable. The same seed gives the same trace.
  */
-import { crc32c } from '../base/crc32c.ts'
+
 import { latin1Bytes } from '../base/bytes.ts'
+import { crc32c } from '../base/crc32c.ts'
 import { KvStateMachine } from '../kv/kv-state-machine.ts'
-import { type CompactionLimits } from '../replication/raft/compaction-policy.ts'
 import type { Logger } from '../ports/logger.ts'
+import type { CompactionLimits } from '../replication/raft/compaction-policy.ts'
 import { Invariants } from './invariants.ts'
 import { checkHistory } from './linearizability.ts'
 import type { SimMutation } from './mutations.ts'
@@ -93,7 +94,7 @@ class SeedRun {
       clients: random.between(4, 8),
       keys: random.between(2, 6),
       pipelineMax: random.between(1, 4),
-      thinkMs: random.pick([40, 100, 200]),
+      thinkMs: random.pick([150, 300, 500]),
       valueBytesMax: random.pick([100, 2_000]),
       maxOperations: 60_000,
     })
@@ -130,25 +131,30 @@ class SeedRun {
     const before = this.#workload.progress()
     this.#runFor(LIVENESS_MS)
     this.#workload.progress().forEach((acknowledged, client) => {
-      if (acknowledged === before[client]) this.#violations.push(`liveness: client ${client} got nothing done in ${LIVENESS_MS} ms without faults`)
+      if (acknowledged === before[client])
+        this.#violations.push(`liveness: client ${client} got nothing done in ${LIVENESS_MS} ms without faults`)
     })
     this.#workload.drain()
     this.#runFor(10_000)
-    if (this.#workload.unanswered > 0) this.#violations.push(`liveness: ${this.#workload.unanswered} commands have no answer`)
+    if (this.#workload.unanswered > 0)
+      this.#violations.push(`liveness: ${this.#workload.unanswered} commands have no answer`)
     this.#compareReplicas()
   }
 
   verdict(): void {
     const history = this.#workload.recorder.history()
     const verdict = checkHistory(registerModel, history)
-    if (verdict.kind === 'violation') this.#violations.push(`not linearizable: key ${verdict.key}: ${verdict.explanation}`)
+    if (verdict.kind === 'violation')
+      this.#violations.push(`not linearizable: key ${verdict.key}: ${verdict.explanation}`)
     else if (verdict.kind === 'undecided') this.#tooLittle = `linearizability of key ${verdict.key} is undecided`
     this.#scheduler.trace(String(crc32c(latin1Bytes(JSON.stringify(history).replace(/[^\x20-\x7e]/g, '?')))))
   }
 
   /** An exception in a node's code is what would end its process: a broken invariant, so a finding. */
   crashed(error: unknown): void {
-    this.#violations.push(`exception at ${this.#scheduler.nowMs.toFixed(1)} ms: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    this.#violations.push(
+      `exception at ${this.#scheduler.nowMs.toFixed(1)} ms: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    )
   }
 
   result(): SeedResult {
@@ -183,7 +189,7 @@ class SeedRun {
 
   #nodeEnded(): void {
     const end = this.#cluster.ends[this.#endsSeen++]
-    if (!this.#nemesis.onNodeEnd(end.nodeId)) {
+    if (!this.#nemesis.onNodeEnd(end.nodeId, end.message)) {
       this.#violations.push(`node ${end.nodeId} ended itself at ${end.atMs.toFixed(0)} ms: ${end.message}`)
     }
   }
@@ -193,7 +199,7 @@ class SeedRun {
     for (const { host, group, replica } of this.#cluster.replicas()) {
       const { machine } = replica
       if (!(machine instanceof KvStateMachine)) continue
-      const mine = { nodeId: host.nodeId, applied: replica.applied, digest: machine.digest() }
+      const mine = { nodeId: host.nodeId, applied: Number(replica.applied), digest: machine.digest() }
       const other = digests.get(group)
       if (other === undefined) digests.set(group, mine)
       else if (other.applied !== mine.applied || other.digest !== mine.digest) {
@@ -201,7 +207,8 @@ class SeedRun {
         this.#violations.push(`replicas differ: group ${group}: ${text(other)}, ${text(mine)}`)
       }
       const behind = this.#invariants.appliedMax(group) - replica.applied
-      if (behind > 0) this.#violations.push(`liveness: node ${host.nodeId} is ${behind} entries behind in group ${group}`)
+      if (behind > 0)
+        this.#violations.push(`liveness: node ${host.nodeId} is ${behind} entries behind in group ${group}`)
     }
   }
 }

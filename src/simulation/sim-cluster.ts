@@ -3,6 +3,7 @@
  * server that runs for real (server/server-node.ts), RESP bytes included.
  */
 import { assert, present } from '../base/assert.ts'
+import type { GroupId } from '../base/brand.ts'
 import { Prng } from '../base/prng.ts'
 import {
   DEFAULT_LIMITS,
@@ -15,7 +16,9 @@ import {
 import type { QuorateNode } from '../node/quorate-node.ts'
 import { type Logger, SILENT_LOGGER } from '../ports/logger.ts'
 import type { Network } from '../ports/network.ts'
+import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { ServerNode } from '../server/server-node.ts'
+import { gateBaseFiles, gateDisk } from './process-gate.ts'
 import type { Scheduler } from './scheduler.ts'
 import { SimBaseFileStore } from './sim-base-file.ts'
 import { SimClock } from './sim-clock.ts'
@@ -48,6 +51,12 @@ export interface NodeEnd {
   readonly nodeId: number
   readonly atMs: number
   readonly message: string
+}
+
+export interface PlacedReplica {
+  readonly host: SimHost
+  readonly group: GroupId
+  readonly replica: RaftReplica
 }
 
 export class SimHost {
@@ -94,10 +103,9 @@ export class SimCluster {
         rate: 1 + (random.unit() * 2 - 1) * options.clockDrift,
       })
       const files = new SimBaseFileStore(scheduler, { checkpointNotAtomic: options.checkpointNotAtomic })
-      return new SimHost(i + 1, clock, new SimDisk(scheduler), files)
+      return new SimHost(i + 1, clock, new SimDisk(scheduler, random.fork()), files)
     })
     this.#configGroups = genesisGroups(options)
-    for (const host of this.hosts) host.disk.seedDirectory(DATA_DIRECTORY)
   }
 
   get groupCount(): number {
@@ -119,16 +127,15 @@ export class SimCluster {
   start(host: SimHost): void {
     assert(host.state === 'down', 'a host that is not down cannot be started')
     if (!host.clock.alive) host.clock = host.clock.successor()
-    host.disk.attach(host.clock)
     host.incarnation++
     host.state = 'starting'
     const { random } = this.scheduler
     const server = new ServerNode(
       {
         clock: host.clock,
-        disk: host.disk,
+        disk: gateDisk(host.disk, host.clock),
         network: this.network.forNode(host.nodeId, host.clock),
-        baseFiles: host.baseFiles,
+        baseFiles: gateBaseFiles(host.baseFiles, host.clock),
         random: new Prng(random.u32()),
         logger: this.#options.logger ?? SILENT_LOGGER,
         markGenesisMade: (done) => {
@@ -142,10 +149,12 @@ export class SimCluster {
       this.#configOf(host),
     )
     host.server = server
-    server.start((error) => {
-      if (host.server !== server || host.state === 'down') return
-      if (error !== null) this.#ended(host, `${error.code}: ${error.message}`)
-      else if (host.state === 'starting') host.state = 'up'
+    gateDisk(host.disk, host.clock).makeDirectory(DATA_DIRECTORY, () => {
+      server.start((error) => {
+        if (host.server !== server || host.state === 'down') return
+        if (error !== null) this.#ended(host, `${error.code}: ${error.message}`)
+        else if (host.state === 'starting') host.state = 'up'
+      })
     })
   }
 
@@ -205,18 +214,13 @@ export class SimCluster {
   }
 
   /** All replicas that run now. */
-  *replicas(): Generator<{
-    readonly host: SimHost
-    readonly group: number
-    readonly replica: NonNullable<ReturnType<QuorateNode['replica']>>
-  }> {
+  replicas(): readonly PlacedReplica[] {
+    const placed: PlacedReplica[] = []
     for (const host of this.hosts) {
       if (host.node === null) continue
-      for (const group of this.#configGroups) {
-        const replica = host.node.replica(group.groupId as never)
-        if (replica !== undefined) yield { host, group: group.groupId, replica }
-      }
+      for (const replica of host.node.replicas()) placed.push({ host, group: replica.group, replica })
     }
+    return placed
   }
 
   host(nodeId: number): SimHost {

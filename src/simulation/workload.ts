@@ -104,7 +104,11 @@ abstract class WorkloadClient {
   protected readonly context: ClientContext
   protected readonly client: SimClient
 
-  constructor(context: ClientContext, network: ConstructorParameters<typeof SimClient>[1], settings: ConstructorParameters<typeof SimClient>[2]) {
+  constructor(
+    context: ClientContext,
+    network: ConstructorParameters<typeof SimClient>[1],
+    settings: ConstructorParameters<typeof SimClient>[2],
+  ) {
     this.context = context
     this.client = new SimClient(context.scheduler, network, settings, () => this.onReady())
   }
@@ -172,6 +176,8 @@ function resultOf(operation: RegisterOperation, value: RespValue): RegisterResul
 
 class MixedClient extends WorkloadClient {
   #sequence = 0
+  /** WATCH is the connection's: one transaction at a time. */
+  #watching = false
 
   protected round(): void {
     const { random } = this.context.scheduler
@@ -180,7 +186,7 @@ class MixedClient extends WorkloadClient {
     for (let i = 0; i < depth; i++) {
       if (this.context.workload.recorder.length + 8 >= this.context.options.maxOperations) return
       const dice = random.unit()
-      if (dice < 0.06) this.#transaction()
+      if (dice < 0.06 && !this.#watching) this.#transaction()
       else if (dice < 0.1) this.#many(true)
       else if (dice < 0.14) this.#many(false)
       else this.#single(dice)
@@ -207,7 +213,8 @@ class MixedClient extends WorkloadClient {
       return this.#send(this.#key('k'), { kind: 'cas', expected, value: this.#value() })
     }
     if (dice < 0.88) return this.#send(this.#key('n'), { kind: 'incr', by: random.between(1, 3) })
-    if (dice < 0.93) return this.#send(this.#key('a'), { kind: 'append', value: `${this.context.id}.${this.#sequence++};` })
+    if (dice < 0.93)
+      return this.#send(this.#key('a'), { kind: 'append', value: `${this.context.id}.${this.#sequence++};` })
     return this.#send(this.#key(random.pick(['k', 'n', 'a'])), { kind: 'del' })
   }
 
@@ -242,18 +249,19 @@ class MixedClient extends WorkloadClient {
     const key = this.#key('k')
     const value = this.#value()
     const get: RegisterOperation = { kind: 'get' }
-    let seen: string | null = null
+    this.#watching = true
     this.client.send(['WATCH', key], () => {})
     const getId = recorder.call(this.context.id, key, get)
     this.client.send(['GET', key], (reply) => {
       this.#settle(getId, get, reply)
       if (fate(reply) !== 'ok' || reply.kind === 'lost') {
+        this.#watching = false
         if (this.client.connected) this.client.send(['UNWATCH'], () => {})
         return
       }
-      seen = reply.value.kind === 'bulk' ? reply.value.text : null
-      if (recorder.length + 8 >= this.context.options.maxOperations || !this.client.connected) return
-      this.#exec(key, seen, value)
+      const seen = reply.value.kind === 'bulk' ? reply.value.text : null
+      if (recorder.length + 8 >= this.context.options.maxOperations || !this.client.connected) this.#watching = false
+      else this.#exec(key, seen, value)
     })
   }
 
@@ -264,6 +272,7 @@ class MixedClient extends WorkloadClient {
     this.client.send(['MULTI'], () => {})
     this.client.send(['SET', key, value], () => {})
     this.client.send(['EXEC'], (reply) => {
+      this.#watching = false
       const of = fate(reply)
       this.countFate(of)
       if (of === 'unknown' || reply.kind === 'lost') recorder.unknown(id)
@@ -286,22 +295,28 @@ class MixedClient extends WorkloadClient {
       operation: writes ? { kind: 'set', value: this.#value() } : { kind: 'get' },
     }))
     const ids = operations.map(({ key, operation }) => recorder.call(this.context.id, key, operation))
-    const words = operations.flatMap(({ key, operation }) => (operation.kind === 'set' ? [key, operation.value] : [key]))
+    const words = operations.flatMap(({ key, operation }) =>
+      operation.kind === 'set' ? [key, operation.value] : [key],
+    )
     this.client.send([writes ? 'MSET' : 'MGET', ...words], (reply) => {
       const of = fate(reply)
       this.countFate(of)
-      ids.forEach((id, i) => {
+      for (const [i, id] of ids.entries()) {
         const { operation } = operations[i]
         // One part may have run where another was refused: whatever is no success is unknown.
-        if (of !== 'ok' || reply.kind === 'lost') return recorder.unknown(id)
+        if (of !== 'ok' || reply.kind === 'lost') {
+          recorder.unknown(id)
+          continue
+        }
         const part = writes ? reply.value : reply.value.kind === 'array' ? reply.value.items[i] : reply.value
         const result = resultOf(operation, part)
         if (result === null) {
           this.context.workload.finding(`${writes ? 'MSET' : 'MGET'} answered ${JSON.stringify(reply.value)}`)
-          return recorder.unknown(id)
+          recorder.unknown(id)
+          continue
         }
         recorder.ok(id, result)
-      })
+      }
     })
   }
 }
@@ -313,7 +328,9 @@ function wordsOf(key: string, operation: RegisterOperation): string[] {
     case 'set':
       return ['SET', key, operation.value]
     case 'cas':
-      return operation.expected === null ? ['KV.CAS', key, 'NX', operation.value] : ['KV.CAS', key, operation.expected, operation.value]
+      return operation.expected === null
+        ? ['KV.CAS', key, 'NX', operation.value]
+        : ['KV.CAS', key, operation.expected, operation.value]
     case 'del':
       return ['DEL', key]
     case 'incr':
@@ -352,7 +369,9 @@ class OrderClient extends WorkloadClient {
         this.countFate(of)
         if (of === 'ok' && !doubtful && reply.kind === 'reply') {
           if (reply.value.kind !== 'bulk' || reply.value.text !== value) {
-            this.context.workload.finding(`order: GET after SET ${value} on one connection gave ${JSON.stringify(reply.value)}`)
+            this.context.workload.finding(
+              `order: GET after SET ${value} on one connection gave ${JSON.stringify(reply.value)}`,
+            )
           }
         }
         settled()

@@ -13,9 +13,9 @@
 import { assert } from '../base/assert.ts'
 import type { SlotId } from '../base/brand.ts'
 import { REMOVED_LENGTH, ROW_WORDS, ROWS_PER_CHUNK, type SortedRun } from '../ports/base-file.ts'
-import type { Generation } from '../ports/key-space.ts'
+import type { Generation, StoredValue } from '../ports/key-space.ts'
 import { hashInKey, sortByHash } from '../ports/sorted-run.ts'
-import { RECORD_HEADER_BYTES, RECORD_OVERHEAD_BYTES } from './composite-key.ts'
+import { RECORD_HEADER_BYTES, RECORD_OVERHEAD_BYTES, storedValue } from './composite-key.ts'
 import { MemtableIndex } from './memtable-index.ts'
 import { SlabArena, type SlabPool } from './slab-arena.ts'
 
@@ -46,6 +46,8 @@ export interface Chain {
   /** Newest entry + 1; 0: none. */
   head: number
   count: number
+  /** Entries that hold a value: the number of keys where nothing is below. */
+  present: number
   /** From this entry + 1 on, all are settled. */
   settledFrom: number
   /** Keys that the settled entries add to what is below, or take from it. */
@@ -125,13 +127,15 @@ export class Memtable {
       const entry = this.#addEntry(key, length, chain)
       this.#index.add(tag, entry)
       this.#writeRecord(entry, value, expiresAtMs, modificationIndex)
+      if (value !== null) chain.present++
       if (below !== 'unknown') this.#settleEntry(chain, entry, below === 'present')
       return
     }
     const wasPresent = this.isPresent(found)
     this.#writeRecord(found, value, expiresAtMs, modificationIndex)
-    if ((this.#word(found, FLAGS) & FLAG_SETTLED) === 0) return
-    chain.settledDifference += (value === null ? 0 : 1) - (wasPresent ? 1 : 0)
+    const change = (value === null ? 0 : 1) - (wasPresent ? 1 : 0)
+    chain.present += change
+    if ((this.#word(found, FLAGS) & FLAG_SETTLED) !== 0) chain.settledDifference += change
   }
 
   #addEntry(key: Uint8Array, length: number, chain: Chain): number {
@@ -203,6 +207,15 @@ export class Memtable {
     return this.#word(entry, RECORD_LENGTH) !== REMOVED_LENGTH
   }
 
+  /** The entry must be present; the value is a view. */
+  stored(entry: number): StoredValue {
+    const length = this.#word(entry, RECORD_LENGTH)
+    assert(length !== REMOVED_LENGTH, 'memtable: the value of a removed key')
+    const slab = this.#word(entry, RECORD_SLAB)
+    const offset = this.#word(entry, RECORD_OFFSET)
+    return storedValue(this.#arena.bytes[slab], offset, length)
+  }
+
   /** The record's bytes, a view; the entry must be present. The checksum in it is not filled in yet. */
   record(entry: number): Uint8Array {
     const length = this.#word(entry, RECORD_LENGTH)
@@ -236,6 +249,7 @@ export class Memtable {
       generation,
       head: 0,
       count: 0,
+      present: 0,
       settledFrom: 0,
       settledDifference: 0,
       sorted: NO_ENTRIES,
@@ -250,13 +264,6 @@ export class Memtable {
   #settleEntry(chain: Chain, entry: number, isBelow: boolean): void {
     this.#setWord(entry, FLAGS, FLAG_SETTLED | (isBelow ? FLAG_BELOW : 0))
     chain.settledDifference += (this.isPresent(entry) ? 1 : 0) - (isBelow ? 1 : 0)
-  }
-
-  /** What the keys of a settled entry were below this table; entries that are not settled: unknown. */
-  below(entry: number): Below {
-    const flags = this.#word(entry, FLAGS)
-    if ((flags & FLAG_SETTLED) === 0) return 'unknown'
-    return (flags & FLAG_BELOW) === 0 ? 'absent' : 'present'
   }
 
   /** How many keys this chain adds to what is below (or takes: negative). Asks `isBelow` once for each entry that nobody knew of. */

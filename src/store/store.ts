@@ -19,7 +19,14 @@ import type { DiskError } from '../ports/disk.ts'
 import { type Generation, type KeySpace, SCAN_END, type ScanPosition, type StoredValue } from '../ports/key-space.ts'
 import { checksumHolds, hashInKey } from '../ports/sorted-run.ts'
 import { type CheckpointMeta, decodeBaseMeta, encodeBaseMeta } from './checkpoint-meta.ts'
-import { endOfGeneration, lowestKey, RECORD_HEADER_BYTES, writeHash, writePrefix } from './composite-key.ts'
+import {
+  endOfGeneration,
+  lowestKey,
+  RECORD_OVERHEAD_BYTES,
+  storedValue,
+  writeHash,
+  writePrefix,
+} from './composite-key.ts'
 import { type Below, Memtable } from './memtable.ts'
 import { mergedVisit } from './merged-visit.ts'
 import { SlabPool } from './slab-arena.ts'
@@ -160,12 +167,12 @@ export class ReplicaStore implements KeySpace {
   get(slot: SlotId, generation: Generation, key: Uint8Array): StoredValue | null {
     this.#compose(slot, generation, key)
     const active = this.#active.find(this.#key, this.#keyLength, this.#tag)
-    if (active >= 0) return this.#active.isPresent(active) ? storedValue(this.#active.record(active)) : null
+    if (active >= 0) return this.#active.isPresent(active) ? this.#active.stored(active) : null
     const record = this.#getBelow()
     this.#lookedUpBelow = record === null ? 'absent' : 'present'
     this.#lookedUpLength = this.#keyLength
     for (let i = 0; i < this.#keyLength; i++) this.#lookedUp[i] = this.#key[i]
-    return record === null ? null : storedValue(record)
+    return record === null ? null : storedValue(record, 0, record.length)
   }
 
   /** The composed key's record below the active memtable. */
@@ -184,7 +191,7 @@ export class ReplicaStore implements KeySpace {
   }
 
   #check(key: Uint8Array, record: Uint8Array): void {
-    if (record.length >= RECORD_HEADER_BYTES && checksumHolds(key, record)) return
+    if (record.length >= RECORD_OVERHEAD_BYTES && checksumHolds(key, record)) return
     const name = latin1Text(key, KEY_HEADER_BYTES).replace(/[^\x20-\x7e]/g, '?')
     const message = `group ${this.#options.group}: base file corrupt: bad checksum under key "${name}"`
     this.#options.onCorruption?.(message)
@@ -260,7 +267,7 @@ export class ReplicaStore implements KeySpace {
           if (record === null) removed++
           else {
             seen++
-            visit(key.subarray(KEY_HEADER_BYTES), storedValue(record))
+            visit(key.subarray(KEY_HEADER_BYTES), storedValue(record, 0, record.length))
           }
           return true
         },
@@ -271,23 +278,28 @@ export class ReplicaStore implements KeySpace {
     return next
   }
 
+  /**
+   * The base file knows how many keys it holds; the memtables know what they add or take, as soon as it is known for each of
+   * their keys whether it is there below. That is looked up here, once a key and memtable, and not at all where nothing is below.
+   */
   count(slot: SlotId, generation: Generation): number {
     assert(!this.#visiting, 'store: called from inside a visit')
-    const prefix = lowestKey(slot, generation, 0)
-    const inBase = this.#base.keyCount(prefix)
+    const inBase = this.#base.keyCount(lowestKey(slot, generation, 0))
     const isInBase = (key: Uint8Array): boolean => inBase > 0 && this.#base.get(key) !== null
-    let count = inBase
-    const frozen = this.#frozen
-    const frozenChain = frozen === null ? null : frozen.memtable.chain(slot, generation)
-    if (frozen !== null && frozenChain !== null) count += frozen.memtable.difference(frozenChain, isInBase)
+    const frozen = this.#frozen?.memtable ?? null
+    const frozenChain = frozen === null ? null : frozen.chain(slot, generation)
     const chain = this.#active.chain(slot, generation)
-    if (chain === null) return count
-    if (frozen === null || frozenChain === null) return count + this.#active.difference(chain, isInBase)
-    const isBelow = (key: Uint8Array): boolean => {
-      const found = frozen.memtable.find(key, key.length, this.#tagOf(key))
-      return found >= 0 ? frozen.memtable.isPresent(found) : isInBase(key)
+    if (frozen === null || frozenChain === null) {
+      if (chain === null) return inBase
+      return inBase === 0 ? chain.present : inBase + this.#active.difference(chain, isInBase)
     }
-    return count + this.#active.difference(chain, isBelow)
+    const belowActive = inBase === 0 ? frozenChain.present : inBase + frozen.difference(frozenChain, isInBase)
+    if (chain === null) return belowActive
+    const isBelow = (key: Uint8Array): boolean => {
+      const found = frozen.find(key, key.length, this.#tagOf(key))
+      return found >= 0 ? frozen.isPresent(found) : isInBase(key)
+    }
+    return belowActive + this.#active.difference(chain, isBelow)
   }
 
   #tagOf(compositeKey: Uint8Array): number {
@@ -427,14 +439,5 @@ export class ReplicaStore implements KeySpace {
       done(error, image, error === null ? meta : null)
       this.#next()
     })
-  }
-}
-
-function storedValue(record: Uint8Array): StoredValue {
-  const view = new DataView(record.buffer, record.byteOffset, RECORD_HEADER_BYTES)
-  return {
-    value: record.subarray(RECORD_HEADER_BYTES, record.length - 4),
-    modificationIndex: (view.getUint32(0, true) + view.getUint32(4, true) * 0x1_0000_0000) as LogIndex,
-    expiresAtMs: view.getUint32(8, true) + view.getUint32(12, true) * 0x1_0000_0000,
   }
 }

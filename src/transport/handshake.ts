@@ -54,7 +54,7 @@ function equalSecrets(given: Uint8Array, expected: Uint8Array): boolean {
   return difference === 0
 }
 
-export function hex(bytes: Uint8Array): string {
+function hex(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes) text += byte.toString(16).padStart(2, '0')
   return text

@@ -229,8 +229,11 @@ export class OutgoingLink {
     })
   }
 
-  /** The peer has just called: it is up, so there is no reason to wait longer. */
+  /** The peer has just called: it is up, so there is no reason to wait longer, nor for a SYN sent while it was away. */
   dialAtOnce(): void {
+    const { clock, limits } = this.#context
+    const stuck = this.#state === 'connecting' && clock.monotonicMs() - this.#stateSinceMs >= limits.backoffMinMs
+    if (stuck) this.#state = 'backoff'
     if (this.#state === 'backoff') this.dial()
   }
 

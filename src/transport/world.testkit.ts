@@ -273,6 +273,7 @@ export class RawConnection {
   readonly frames: { readonly kind: number; readonly payload: Uint8Array }[] = []
   receivedBytes = 0
   closed = false
+  afterRead: () => void = () => {}
   readonly #decoder = new FrameDecoder(MAX_FRAME_BYTES)
 
   constructor(connection: Connection) {
@@ -285,6 +286,7 @@ export class RawConnection {
           return true
         })
         if (error !== null) throw new Error(error.message)
+        this.afterRead()
       },
       onClose: () => {
         this.closed = true

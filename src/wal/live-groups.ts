@@ -35,10 +35,6 @@ export class LiveGroups {
     this.#tracks = tracks
   }
 
-  get size(): number {
-    return this.#tracks.size
-  }
-
   /** Takes in what the batch changes, in order, now that its segment is known. */
   apply(batch: GatheredBatch, segment: number): void {
     for (const change of batch.changes) this.#applyChange(change, batch.writer, segment)
@@ -81,6 +77,12 @@ export class LiveGroups {
     for (const track of this.#tracks.values()) {
       for (const run of track.runs) if (run.segment === segment) bytes = Math.max(bytes, 0) + run.bytes
     }
+    return bytes
+  }
+
+  allLiveBytes(): number {
+    let bytes = 0
+    for (const track of this.#tracks.values()) for (const run of track.runs) bytes += run.bytes
     return bytes
   }
 

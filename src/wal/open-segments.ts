@@ -52,6 +52,13 @@ export function openSegments(
   })
 }
 
+/** One after the other; whether a file that was only read closes well changes nothing. */
+export function closeSegments(segments: SegmentReader[], done: () => void): void {
+  const segment = segments.pop()
+  if (segment === undefined) done()
+  else segment.file.close(() => closeSegments(segments, done))
+}
+
 type OpenedEach = { readonly kind: 'opened'; readonly segments: SegmentReader[]; readonly logId: number | null }
 
 function openEach(

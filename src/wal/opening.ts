@@ -17,7 +17,6 @@ import { type RecoveredLog, recoverLog } from './recovery.ts'
 import { ReplayError } from './replay.ts'
 import { SegmentAppender } from './segment-appender.ts'
 import { SegmentPool } from './segment-pool.ts'
-import type { SegmentReader } from './segment-reader.ts'
 import type { LogParts, WalOptions } from './write-ahead-log.ts'
 
 export type OpenLogFilesResult =
@@ -77,8 +76,6 @@ function ensureDirectory(
 interface OpeningBatch {
   readonly kind: BatchKind
   readonly writer: BytesWriter
-  /** Told once the batch goes out. */
-  readonly payload: Uint8Array | null
 }
 
 class Rewrite {
@@ -111,18 +108,12 @@ class Rewrite {
   }
 
   begin(): void {
-    this.#closeReaders([...this.#log.files.segments], () => {
-      this.#pool.take((segment) => {
-        this.#appender.openSegment(segment)
-        this.#writeFrom(this.#batches(), 0)
-      })
+    this.#pool.take((segment) => {
+      this.#appender.openSegment(segment)
+      const batches = this.#batches()
+      const recovered = this.#applyTail()
+      if (recovered !== null) this.#writeFrom(batches, 0, recovered)
     })
-  }
-
-  #closeReaders(readers: SegmentReader[], then: () => void): void {
-    const reader = readers.pop()
-    if (reader === undefined) then()
-    else reader.file.close(() => this.#closeReaders(readers, then))
   }
 
   #batches(): OpeningBatch[] {
@@ -132,51 +123,49 @@ class Rewrite {
     const states = new LiveGroups(replay.tracks())
     const batches = states
       .openingBatches(how, predecessor, this.#options.maxBatchBytes, buffer)
-      .map((writer): OpeningBatch => ({ kind: BATCH_OPENING, writer, payload: null }))
+      .map((writer): OpeningBatch => ({ kind: BATCH_OPENING, writer }))
     if (end === null) return batches
     for (const payload of tail) {
       const writer = buffer()
       writer.raw(payload)
-      batches.push({ kind: BATCH_DATA, writer, payload })
+      batches.push({ kind: BATCH_DATA, writer })
     }
     const writer = buffer()
     writeCut(writer, predecessor)
-    batches.push({ kind: BATCH_CUT, writer, payload: null })
+    batches.push({ kind: BATCH_CUT, writer })
     return batches
   }
 
-  #writeFrom(batches: readonly OpeningBatch[], position: number): void {
-    if (position === batches.length) {
-      this.#finish()
-      return
-    }
-    const { kind, writer, payload } = batches[position]
+  /** Everything is checked before anything is written. Null: corrupt, already said. */
+  #applyTail(): readonly RecoveredGroup[] | null {
+    const { replay, tail } = this.#log
     try {
-      if (payload !== null) this.#log.replay.apply(payload, this.#appender.incarnation)
+      for (const payload of tail) replay.apply(payload, this.#appender.incarnation)
+      return replay.finish()
     } catch (error) {
       if (!(error instanceof ReplayError)) throw error
       this.#done({ kind: 'corrupt', message: `the log is damaged: ${error.message}` })
-      return
+      return null
     }
-    if (!this.#appender.fits(writer.length - BATCH_HEADER_BYTES)) {
-      this.#fail(
-        `${this.#options.directory}: segments of ${this.#options.segmentBytes} bytes are too small for what the log holds`,
-      )
-      return
-    }
-    this.#appender.write(kind, writer, this.#pool.newestIncarnation, () => this.#writeFrom(batches, position + 1))
   }
 
-  #finish(): void {
-    const { replay, used, aside } = this.#log
-    let recovered: RecoveredGroup[]
-    try {
-      recovered = replay.finish()
-    } catch (error) {
-      if (!(error instanceof ReplayError)) throw error
-      this.#done({ kind: 'corrupt', message: `the log is damaged: ${error.message}` })
+  #writeFrom(batches: readonly OpeningBatch[], position: number, recovered: readonly RecoveredGroup[]): void {
+    if (position === batches.length) {
+      this.#finish(recovered)
       return
     }
+    const { kind, writer } = batches[position]
+    if (!this.#appender.fits(writer.length - BATCH_HEADER_BYTES)) {
+      const { directory, segmentBytes } = this.#options
+      this.#fail(`${directory}: segments of ${segmentBytes} bytes are too small for what the log holds`)
+      return
+    }
+    const next = (): void => this.#writeFrom(batches, position + 1, recovered)
+    this.#appender.write(kind, writer, this.#pool.newestIncarnation, next)
+  }
+
+  #finish(recovered: readonly RecoveredGroup[]): void {
+    const { replay, used, aside } = this.#log
     this.#pool.waitsForSpace = true
     for (const reader of [...aside].sort((a, b) => a.incarnation - b.incarnation)) {
       this.#pool.recycle(reader.incarnation, reader.segmentBytes)

@@ -17,7 +17,7 @@ import { DecodeError } from '../base/bytes.ts'
 import type { Disk, DiskError } from '../ports/disk.ts'
 import { BATCH_CUT, BATCH_DATA, BATCH_OPENING, BLOCK_BYTES, type SegmentEnd } from './format.ts'
 import type { WalMutations } from './mutations.ts'
-import { type FoundFiles, type OpenSegmentsFailure, openSegments } from './open-segments.ts'
+import { closeSegments, type FoundFiles, type OpenSegmentsFailure, openSegments } from './open-segments.ts'
 import { decodeRecords, OPENED_BY_RECOVERY, OPENED_FRESH, type OpenedHow } from './records.ts'
 import { Replay, ReplayError } from './replay.ts'
 import type { ReadBatch, ScanEnd, SegmentReader } from './segment-reader.ts'
@@ -49,8 +49,13 @@ export function recoverLog(
   done: (result: RecoveryResult) => void,
 ): void {
   openSegments(disk, directory, mutations, (opened) => {
-    if (opened.kind !== 'opened') return done(opened)
-    new Recovery(opened.files, mutations, new Replay(keepsHistory), done).findNewest()
+    if (opened.kind !== 'opened') {
+      done(opened)
+      return
+    }
+    const { files } = opened
+    const closeThenDone = (result: RecoveryResult): void => closeSegments([...files.segments], () => done(result))
+    new Recovery(files, mutations, new Replay(keepsHistory), closeThenDone).findNewest()
   })
 }
 
@@ -85,6 +90,8 @@ class Recovery {
   /** A segment set aside shows that its predecessor was synced at least this far. */
   #syncedAtLeast: SegmentEnd | null = null
   #newestNamed = 0
+  /** The newest segment that got as far as a whole opening: those after it were only prepared, one after the other. */
+  #anchor = 0
   #ended = false
 
   constructor(files: FoundFiles, mutations: WalMutations, replay: Replay, done: (result: RecoveryResult) => void) {
@@ -103,6 +110,7 @@ class Recovery {
       return this.findNewest(position - 1)
     }
     this.#readOpening(reader, (opening) => {
+      if (this.#anchor === 0 && opening?.complete) this.#anchor = reader.incarnation
       if (this.#fixedEnd !== null || opening?.proven) {
         if (!opening?.complete) return this.#corrupt(`${reader.file.path}: the opening is damaged`)
         this.#used.push({ reader, opening, end: this.#fixedEnd })
@@ -194,9 +202,6 @@ class Recovery {
 
   #startReplay(): void {
     this.#used.reverse()
-    if (this.#newestNamed > this.#files.highestIncarnation && !this.#mutations.acceptStaleSegments) {
-      return this.#corrupt(`segment ${this.#newestNamed} was in this directory and is missing`)
-    }
     this.#replaySegment(0)
   }
 
@@ -261,12 +266,23 @@ class Recovery {
   }
 
   #finish(end: SegmentEnd | null): void {
-    if (this.#newestNamed > this.#files.highestIncarnation && !this.#mutations.acceptStaleSegments) {
-      return this.#corrupt(`segment ${this.#newestNamed} was in this directory and is missing`)
-    }
+    const missing = this.#missingSegment()
+    if (missing !== null) return this.#corrupt(`segment ${missing} was in this directory and is missing`)
     const used = end === null ? [] : this.#used.map((segment) => segment.reader)
     const log = { files: this.#files, replay: this.#replay, end, used, aside: this.#aside, tail: this.#tail }
     this.#done({ kind: 'recovered', log })
+  }
+
+  /**
+   * A segment that vanished from the end of the log would leave no other trace. Each batch tells how far segments had
+   * been named, and segments are named one after the other: above the anchor none has ever been recycled.
+   */
+  #missingSegment(): number | null {
+    const { segments, highestIncarnation } = this.#files
+    for (let incarnation = this.#anchor + 1; incarnation <= highestIncarnation; incarnation++) {
+      if (!segments.some((segment) => segment.incarnation === incarnation)) return incarnation
+    }
+    return this.#newestNamed > highestIncarnation ? this.#newestNamed : null
   }
 
   /** False where the replay refused, which has been reported then. */

@@ -109,6 +109,11 @@ export class SegmentPool {
     this.tend()
   }
 
+  /** The log has failed: no further step. */
+  halt(): void {
+    this.#stopped = true
+  }
+
   /** Begins whatever is due next, one step at a time. */
   tend(): void {
     if (this.#busy || this.#stopped) return

@@ -5,7 +5,7 @@
  * that, and possibly a prefix of what was appended later. One batch at a time is written and synced; what is
  * appended meanwhile gathers into the next. A failed write or sync ends the log: `onFatal` once, and no callback after.
  */
-import { assert, present } from '../base/assert.ts'
+import { assert } from '../base/assert.ts'
 import type { GroupId } from '../base/brand.ts'
 import type { BytesWriter } from '../base/bytes.ts'
 import { BoundedDeque } from '../base/deque.ts'
@@ -15,8 +15,8 @@ import type { GroupWrite, LiveEntries, NodeLog, RecoveredGroup } from '../ports/
 import type { Logger } from '../ports/logger.ts'
 import { BATCH_DATA, BATCH_HEADER_BYTES, BATCH_MARK, BATCH_OPENING, type BatchKind } from './format.ts'
 import { type GatheredBatch, Gathering } from './gathering.ts'
-import type { CopiedRange, LiveGroups } from './live-groups.ts'
-import { NO_WAL_MUTATIONS, type WalMutations } from './mutations.ts'
+import type { LiveGroups } from './live-groups.ts'
+import type { WalMutations } from './mutations.ts'
 import { openLogFiles } from './opening.ts'
 import { OPENED_BY_ROLL } from './records.ts'
 import type { SegmentAppender } from './segment-appender.ts'
@@ -107,7 +107,6 @@ export class WriteAheadLog implements NodeLog {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #options: WalOptions
-  readonly #mutations: WalMutations
   readonly #liveEntries: LiveEntries
   readonly #pool: SegmentPool
   readonly #appender: SegmentAppender
@@ -137,7 +136,6 @@ export class WriteAheadLog implements NodeLog {
     this.#clock = clock
     this.#logger = logger
     this.#options = options
-    this.#mutations = options.mutations ?? NO_WAL_MUTATIONS
     this.#liveEntries = liveEntries
     this.#pool = parts.pool
     this.#appender = parts.appender
@@ -216,6 +214,7 @@ export class WriteAheadLog implements NodeLog {
     this.#stopped = true
     this.#timer?.cancel()
     this.#appender.stop()
+    this.#pool.halt()
     this.#logger.error('the log has failed', { error: message })
     onFatal(message)
   }
@@ -269,13 +268,14 @@ export class WriteAheadLog implements NodeLog {
 
   /** The next segment opens with every group's state as of the last batch, and names where that one ended. */
   #roll(then: () => void): void {
-    const { appender } = this
+    const appender = this.#appender
     const end = appender.end
     this.#pool.take((segment) => {
       if (this.#stopped) return
       this.#segments.push({ incarnation: end.incarnation, segmentBytes: appender.segmentBytes })
       appender.openSegment(segment)
       this.#openingProven = false
+      this.#freeDue = true
       const buffer = (): BytesWriter => this.#gathering.buffer()
       const batches = this.#groups.openingBatches(OPENED_BY_ROLL, end, this.#options.maxBatchBytes, buffer)
       const writeFrom = (position: number): void => {
@@ -287,10 +287,6 @@ export class WriteAheadLog implements NodeLog {
       }
       writeFrom(0)
     })
-  }
-
-  private get appender(): SegmentAppender {
-    return this.#appender
   }
 
   #onDurable(kind: BatchKind, writer: BytesWriter): void {
@@ -324,17 +320,18 @@ export class WriteAheadLog implements NodeLog {
   }
 
   /**
-   * A slow group must not keep segments for ever: its live entries are copied to the end of the log. While the
-   * oldest segment is mostly alive its groups are busy and will compact soon; past twice the bound that no longer counts.
+   * A slow group must not keep segments for ever: its live entries are copied to the end of the log. Only where that
+   * gains at least as much as it costs: the oldest segment, or all of them together, are at most half alive. So
+   * copying ends, and the log is never more than about twice its live entries (which checkpoints bound).
    */
   #startCopy(): boolean {
-    const { copyForwardSegments } = this.#options
-    const excess = this.segmentsInUse - copyForwardSegments
-    if (excess <= 0 || this.#copyRefused || this.#segments.length === 0) return false
     const oldest = this.#segments[0]
+    if (oldest === undefined || this.#copyRefused || this.segmentsInUse <= this.#options.copyForwardSegments)
+      return false
     const live = this.#groups.liveBytes(oldest.incarnation)
     if (live < 0) return false
-    if (live > oldest.segmentBytes / 2 && excess <= copyForwardSegments) return false
+    const allBytes = this.segmentsInUse * oldest.segmentBytes
+    if (live > oldest.segmentBytes / 2 && this.#groups.allLiveBytes() > allBytes / 2) return false
     const writer = this.#gathering.buffer()
     const copied = this.#groups.copyForward(oldest.incarnation, this.#liveEntries, writer)
     // The owner has moved on, and its records are on their way: asked again after the next batch.

@@ -27,7 +27,7 @@ export function keyTooLarge(bytes: number, limits: KvLimits): string {
   return `ERR key is ${bytes} bytes, the limit is ${limits.maxKeyBytes} (--max-key-bytes)`
 }
 
-export function valueTooLarge(bytes: number, limits: KvLimits): string {
+function valueTooLarge(bytes: number, limits: KvLimits): string {
   return `ERR value is ${bytes} bytes, the limit is ${limits.maxValueBytes} (--max-value-bytes)`
 }
 

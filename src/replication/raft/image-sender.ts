@@ -2,8 +2,9 @@
  * The leader's side of one image transfer: take a compacting copy of the base file, offer it, stream it in chunks of at most 1 MiB
  * with at most four unacknowledged, wait for the outcome. Any silence of ten seconds ends it; the core asks again.
  */
-import { crc32c } from '../../base/crc32c.ts'
+
 import type { GroupId, LogIndex, NodeId, ReplicaId, Term } from '../../base/brand.ts'
+import { crc32c } from '../../base/crc32c.ts'
 import type { BaseImage } from '../../ports/base-file.ts'
 import type { Clock, Timer } from '../../ports/clock.ts'
 import { encodeImageMessage, IMAGE_CHUNK_BYTES_MAX, type ImageMessage } from '../../protocol/image-message.ts'
@@ -45,7 +46,15 @@ export class ImageSender {
   #unsent: Uint8Array | null = null
   #silence: Timer | null = null
 
-  constructor(group: GroupId, from: ReplicaId, to: ReplicaId, toNode: NodeId, transfer: number, source: ImageSource, ports: ImageSenderPorts) {
+  constructor(
+    group: GroupId,
+    from: ReplicaId,
+    to: ReplicaId,
+    toNode: NodeId,
+    transfer: number,
+    source: ImageSource,
+    ports: ImageSenderPorts,
+  ) {
     this.#group = group
     this.#from = from
     this.to = to
@@ -60,7 +69,17 @@ export class ImageSender {
     this.#heard()
     const { index, term: lastTerm, membership, image } = this.#source
     const term = this.#ports.currentTerm()
-    this.#send(encodeImageMessage({ ...this.#envelope(), type: 'offer', term, index, lastTerm, membership, sizeBytes: image.sizeBytes }))
+    this.#send(
+      encodeImageMessage({
+        ...this.#envelope(),
+        type: 'offer',
+        term,
+        index,
+        lastTerm,
+        membership,
+        sizeBytes: image.sizeBytes,
+      }),
+    )
   }
 
   onMessage(message: ImageMessage): void {
@@ -111,7 +130,9 @@ export class ImageSender {
     const { image } = this.#source
     if (this.#readOffset === image.sizeBytes) {
       this.#state = 'finishing'
-      this.#send(encodeImageMessage({ ...this.#envelope(), type: 'end', sizeBytes: image.sizeBytes, crc32c: this.#crc }))
+      this.#send(
+        encodeImageMessage({ ...this.#envelope(), type: 'end', sizeBytes: image.sizeBytes, crc32c: this.#crc }),
+      )
       return
     }
     if (this.#readOffset - this.#ackedOffset >= WINDOW_CHUNKS * IMAGE_CHUNK_BYTES_MAX) return

@@ -4,7 +4,15 @@
  * It runs in turns that the engine gives it (node/engine.ts); between turns it only queues.
  */
 import { assert, present } from '../../base/assert.ts'
-import { asLogIndex, asSlotId, type GroupId, type LogIndex, type NodeId, type ReplicaId, type SlotId } from '../../base/brand.ts'
+import {
+  asLogIndex,
+  asSlotId,
+  type GroupId,
+  type LogIndex,
+  type NodeId,
+  type ReplicaId,
+  type SlotId,
+} from '../../base/brand.ts'
 import { EMPTY_BYTES, latin1Bytes } from '../../base/bytes.ts'
 import type { BaseFileStore } from '../../ports/base-file.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -17,7 +25,7 @@ import type { ImageMessage } from '../../protocol/image-message.ts'
 import { decodeMembership, type Membership } from '../../protocol/membership.ts'
 import type { RaftMessage } from '../../protocol/raft-message.ts'
 import { OUTCOME_REPLY, type RequestOutcome } from '../../protocol/request-message.ts'
-import type { RaftCore } from '../../raft/raft-core.ts'
+import type { MembershipChange, ProposeMembershipResult, RaftCore } from '../../raft/raft-core.ts'
 import type { RaftStatus, Ready } from '../../raft/ready.ts'
 import type { CheckpointMeta, ReplicaStore } from '../../store/store.ts'
 import { type CompactionLimits, checkpointDue, compactionTarget } from './compaction-policy.ts'
@@ -74,7 +82,9 @@ export interface UnsyncedReady {
   readonly switchTo: number | null
 }
 
-const DISKFULL = latin1Bytes('-DISKFULL the leader of this slot is out of disk space: delete keys or give it a larger disk\r\n')
+const DISKFULL = latin1Bytes(
+  '-DISKFULL the leader of this slot is out of disk space: delete keys or give it a larger disk\r\n',
+)
 /** Of entries that the leader makes itself: under no session. */
 const OWN_PAYLOAD = { stampMs: 0, session: 0, sequence: 0, lowestUnanswered: 0, retryUntilMs: 0 } as const
 const READIES_PER_TURN = 16
@@ -200,6 +210,18 @@ export class RaftReplica {
     const begun = this.core.transferLeadership(to)
     this.#host.wake(this)
     return begun
+  }
+
+  /** Proposes a join, a promotion or a removal; it is in force at once, and counts once the applied membership shows it. */
+  changeMembership(change: MembershipChange): ProposeMembershipResult {
+    const result = this.core.proposeMembership(change)
+    this.#host.wake(this)
+    return result
+  }
+
+  /** The membership as of the applied index: committed for good. */
+  get appliedMembership(): Membership {
+    return this.#appliedMembership
   }
 
   /** Queues a write; `payload` is stamped in place later and must belong to this call alone. False: too many wait, nothing was queued. */
@@ -348,7 +370,7 @@ export class RaftReplica {
   #submitProposals(): void {
     const slowed = this.#senders.size > 0 && this.core.logBytes() > this.#options.limits.retainedBytesMax
     let room = slowed ? SLOWED_PROPOSALS_PER_TURN : PROPOSALS_PER_BATCH
-    while (this.#proposals.gathered > 0 && room > 0) {
+    while (this.#proposals.gathered > 0 && room > 0 && this.#host.log.hasRoom) {
       if (!this.#host.acceptsGrowth()) this.#refuseGrowth()
       const count = Math.min(room, this.#proposals.appendRoom)
       const payloads = this.#proposals.peek(count, PROPOSAL_BYTES_PER_BATCH)
@@ -447,10 +469,16 @@ export class RaftReplica {
     const applied = this.#applied
     const term = present(this.core.termAt(applied), `group ${this.group}: no term for applied index ${applied}`)
     const store = this.#store
-    const meta: CheckpointMeta = { applied, term, membership: this.#appliedMembership, state: this.#machine.checkpointState() }
+    const meta: CheckpointMeta = {
+      applied,
+      term,
+      membership: this.#appliedMembership,
+      state: this.#machine.checkpointState(),
+    }
     store.checkpoint(meta, (error) => {
       if (this.#closed || store !== this.#store) return
-      if (error !== null) return this.#host.fatal(`group ${this.group}: checkpoint at ${applied} failed: ${error.message}`)
+      if (error !== null)
+        return this.#host.fatal(`group ${this.group}: checkpoint at ${applied} failed: ${error.message}`)
       this.#checkpointed = applied
       this.#compactLog()
       this.#host.wake(this)
@@ -464,17 +492,28 @@ export class RaftReplica {
     const state = { checkpointed: this.#checkpointed, logBytes: this.core.logBytes(), neededAfter }
     const index = compactionTarget(this.#options.limits, state)
     if (index < this.core.firstIndex) return
-    const point: CompactionPoint = { index, term: present(this.core.termAt(index), 'compaction: no term at the target') }
+    const point: CompactionPoint = {
+      index,
+      term: present(this.core.termAt(index), 'compaction: no term at the target'),
+    }
     this.#host.log.append({ group: this.group, compaction: point })
     this.core.compact(point)
   }
 
   #sendImage(to: ReplicaId): void {
     const node = this.#nodes.get(to)
-    if (node === undefined || this.#switching || this.#senders.has(to)) return this.core.imageOutcome(to, asLogIndex(0), false)
+    if (node === undefined || this.#switching || this.#senders.has(to))
+      return this.core.imageOutcome(to, asLogIndex(0), false)
     const store = this.#store
     store.image((error, image, meta) => {
-      if (this.#closed || store !== this.#store || !this.isLeader || this.#senders.has(to) || image === null || meta === null) {
+      if (
+        this.#closed ||
+        store !== this.#store ||
+        !this.isLeader ||
+        this.#senders.has(to) ||
+        image === null ||
+        meta === null
+      ) {
         image?.close()
         if (error !== null) this.#host.logger.warn('image failed', { group: this.group, to, error: error.message })
         this.core.imageOutcome(to, asLogIndex(0), false)
@@ -501,7 +540,8 @@ export class RaftReplica {
     const old = this.#store
     this.#host.openState(this.group, directory, (error, state) => {
       if (this.#closed) return state?.store.close(() => {})
-      if (state === null) return this.#host.fatal(`group ${this.group}: image in base-${directory} does not open: ${error}`)
+      if (state === null)
+        return this.#host.fatal(`group ${this.group}: image in base-${directory} does not open: ${error}`)
       const meta = present(state.store.meta, 'an installed image has meta data')
       assert(meta.applied > this.#applied, 'an image must be ahead of what was applied')
       this.#store = state.store
@@ -525,7 +565,8 @@ export class RaftReplica {
   #removeOldBases(): void {
     if (this.#receiver.active) return
     this.#host.baseFiles.removeOthers(this.#options.path, this.#baseDirectory, (error) => {
-      if (error !== null) this.#host.logger.warn('old base directory stays', { group: this.group, error: error.message })
+      if (error !== null)
+        this.#host.logger.warn('old base directory stays', { group: this.group, error: error.message })
     })
   }
 }

@@ -3,7 +3,7 @@
  *
  * Every request stands in one list, oldest first, from the moment it is read until its reply is sent; replies leave from the list's
  * head only. Reading stops (and the socket is paused, so that TCP slows the sender) while
- *   - `maxPipelined` requests are unanswered, or the router as a whole holds too many;
+ *   - `maxPipelined` requests are unanswered (fewer, where replies are large), or the router as a whole holds too many;
  *   - more than `softOutputBytes` of replies wait for the reader;
  *   - a request stands alone (FLUSHALL), or waits to (HELLO: replies change their form there).
  * So what one connection can make the node hold is bounded: requests by count, replies by `hardOutputBytes`, above which it is closed.
@@ -23,6 +23,8 @@ import { Transaction } from './transaction.ts'
 
 /** Redis 6's bound on a request's words. */
 const MAX_WORDS = 1024 * 1024
+/** Requests that a new connection may have unanswered, until replies have shown their sizes. */
+const FIRST_PIPELINED = 16
 
 export class RespConnection implements ConnectionHandlers, RequestOwner {
   readonly client: ClientState
@@ -45,6 +47,12 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   #partsPending = 0
   /** Bytes of replies that wait for an earlier one. */
   #heldBytes = 0
+  /**
+   * How large a reply to what is asked next may be. All that is asked for at once, times this, stays well below the hard limit: a client that
+   * pipelines GETs of large values and reads as fast as it can is slowed, not closed. New clients start with few at once.
+   */
+  #expectedReplyBytes: number
+  readonly #expectedBudget: number
   #exclusive: Request | null = null
   /** The request at hand waits until it is the only one. */
   #waitsForEmpty = false
@@ -61,6 +69,8 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#dispatcher = dispatcher
     this.#socket = socket
     this.#lanes = new SlotLanes(door.router)
+    this.#expectedBudget = door.options.hardOutputBytes / 4
+    this.#expectedReplyBytes = this.#expectedBudget / FIRST_PIPELINED
     this.client = newClient(id, socket.remoteAddress)
     this.words = new RespParser({ maxRequestBytes: door.options.maxRequestBytes, maxWords: MAX_WORDS })
   }
@@ -238,7 +248,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       !this.#waitsForEmpty &&
       this.#exclusive === null &&
       !this.#closing &&
-      this.#pending + this.#partsPending < this.#door.options.maxPipelined &&
+      this.#mayAskMore() &&
       this.#heldBytes <= this.#door.options.softOutputBytes
     )
   }
@@ -248,14 +258,21 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       (!this.#waitsForEmpty || this.#pending === 0) &&
       this.#exclusive === null &&
       !this.#closing &&
-      this.#pending + this.#partsPending < this.#door.options.maxPipelined &&
+      this.#mayAskMore() &&
       this.#heldBytes + this.#socket.bufferedBytes <= this.#door.options.softOutputBytes &&
       this.#door.router.outstandingRequests() <= this.#door.options.maxOutstanding
     )
   }
 
+  #mayAskMore(): boolean {
+    const unanswered = this.#pending + this.#partsPending
+    if (unanswered === 0) return true
+    const expectedBytes = (unanswered + 1) * this.#expectedReplyBytes
+    return unanswered < this.#door.options.maxPipelined && expectedBytes <= this.#expectedBudget
+  }
+
   #setStalled(stalled: boolean): void {
-    if (stalled === this.#stalled || this.#closed) return
+    if (stalled === this.#stalled || this.#closed || (this.#closing && !stalled)) return
     this.#stalled = stalled
     if (stalled) this.#socket.pause()
     else this.#socket.resume()
@@ -271,6 +288,9 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
 
   #onAnswered(reply: Uint8Array): void {
     this.#heldBytes += reply.length
+    // The largest of late, forgotten slowly.
+    const forgetful = this.#expectedReplyBytes * (1 - 1 / 64)
+    this.#expectedReplyBytes = reply.length > forgetful ? reply.length : forgetful
     if (isErrorReply(reply)) this.#door.stats.errorReplies++
     if (this.#reading) return
     if (this.#heldBytes + this.#socket.bufferedBytes > this.#door.options.hardOutputBytes) this.#dropSlowReader()

@@ -24,7 +24,7 @@ export interface RespServerOptions {
   readonly maxRequestBytes: number
   /** Unanswered requests of one connection, parts counted; above it the connection is not read. */
   readonly maxPipelined: number
-  /** Unanswered requests on the router, from wherever; above it no connection is read. */
+  /** Unanswered requests on the router, from wherever; above it no connection is read. Well below what the router refuses with -BUSY. */
   readonly maxOutstanding: number
   /** Reply bytes that wait for a slow reader; above the first the connection is not read, above the second it is closed. */
   readonly softOutputBytes: number
@@ -39,7 +39,7 @@ export const DEFAULT_RESP_OPTIONS: Omit<RespServerOptions, 'address' | 'nodeInfo
   maxValueBytes: 8 * 1024 * 1024,
   maxRequestBytes: 64 * 1024 * 1024,
   maxPipelined: 1024,
-  maxOutstanding: 100_000,
+  maxOutstanding: 50_000,
   softOutputBytes: 1024 * 1024,
   hardOutputBytes: 256 * 1024 * 1024,
   stopGraceMs: 1000,

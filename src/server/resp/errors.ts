@@ -13,6 +13,7 @@ export const DISCARD_WITHOUT_MULTI = errorReply('ERR DISCARD without MULTI')
 export const EXEC_ABORTED = errorReply('EXECABORT Transaction discarded because of previous errors.')
 export const NOT_IN_MULTI = errorReply('ERR Command not allowed inside a transaction')
 export const TRANSACTION_TOO_LARGE = errorReply('ERR transaction is too large')
+export const TOO_MANY_WATCHED = errorReply('ERR too many watched keys')
 export const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached')
 
 /** Names end at a NUL in Redis's errors, and at 128 bytes. */

@@ -27,6 +27,8 @@ export interface MemoryRouterOptions {
   readonly refuse?: (call: RouterCall) => Uint8Array | null
   /** Sees each call before anything else. */
   readonly onCall?: (call: RouterCall) => void
+  /** Just before the reply goes out. */
+  readonly onAnswer?: (call: RouterCall) => void
 }
 
 interface Waiting {
@@ -79,10 +81,10 @@ export class MemoryRouter implements RequestRouter {
     const delayMs = this.#options.delayMs ?? null
     if (delayMs === null) {
       const reply = this.#run(call)
-      this.#post(() => this.#reply(done, reply))
+      this.#post(() => this.#reply(call, done, reply))
     } else if (!call.write && !call.afterWrites) {
       const reply = this.#run(call)
-      this.#clock.setTimer(delayMs(), () => this.#reply(done, reply))
+      this.#clock.setTimer(delayMs(), () => this.#reply(call, done, reply))
     } else {
       this.#enqueue({ call, done }, delayMs)
     }
@@ -96,7 +98,7 @@ export class MemoryRouter implements RequestRouter {
     const runFirst = (): void => {
       const { call, done } = queue[0]
       const reply = this.#run(call)
-      this.#clock.setTimer(delayMs(), () => this.#reply(done, reply))
+      this.#clock.setTimer(delayMs(), () => this.#reply(call, done, reply))
       queue.shift()
       if (queue.length > 0) this.#clock.setTimer(delayMs(), runFirst)
     }
@@ -113,8 +115,9 @@ export class MemoryRouter implements RequestRouter {
     })
   }
 
-  #reply(done: ReplyCallback, reply: Uint8Array): void {
+  #reply(call: RouterCall, done: ReplyCallback, reply: Uint8Array): void {
     this.#outstanding--
+    this.#options.onAnswer?.(call)
     done(reply)
   }
 

@@ -20,7 +20,7 @@ import { OutputBuffer } from './output.ts'
 import { RequestPool } from './request.ts'
 
 export type { RespServerOptions, RespServerStats } from './door.ts'
-export type { InfoSection, NodeInfo } from './node-info.ts'
+export type { NodeInfo } from './node-info.ts'
 
 /** Address and node are the caller's to say; the rest has defaults. */
 export type RespServerSettings = Partial<RespServerOptions> & { readonly address: string; readonly nodeInfo: NodeInfo }

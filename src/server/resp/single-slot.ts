@@ -35,7 +35,7 @@ export function refusalOf(door: Door, command: DoorCommand, words: RequestWords)
   const tooLong = lengthRefusal(door, command, words)
   if (tooLong !== null) return tooLong
   if (command.uncheckedWords === 0 || command.uncheckedWords === words.wordCount) return null
-  const problem = checkSyntax(command.spec.opcode, wordViews(words, 1))
+  const problem = checkSyntax(command.spec.opcode, wordViews(words, 1), door.options)
   return problem === null ? null : errorReply(problem)
 }
 

@@ -22,7 +22,7 @@ import * as errors from './errors.ts'
 import { joinedError } from './fan-out.ts'
 import type { ReplySink, Request } from './request.ts'
 import { commonSlot, lengthRefusal, NO_SLOT, SEVERAL_SLOTS } from './single-slot.ts'
-import { keepWords, wordCopy, wordLength, wordView } from './words.ts'
+import { keepWords, wordCopy, wordView } from './words.ts'
 
 const OPCODE_EXEC = present(COMMANDS_BY_NAME.get('exec'), 'no exec in the command table').opcode
 
@@ -42,7 +42,8 @@ export class Transaction {
   hasDoorCommands = false
 
   watched: WatchedVersion[] = []
-  watchedBytes = 0
+  /** Asked for since the last unwatch, each time counted. */
+  watchedKeys = 0
   watchSlot = NO_SLOT
   /** WATCHes whose versions have not come yet. */
   watchesPending = 0
@@ -62,7 +63,7 @@ export class Transaction {
 
   unwatch(): void {
     this.watched = []
-    this.watchedBytes = 0
+    this.watchedKeys = 0
     this.watchSlot = NO_SLOT
     this.watchesPending = 0
     this.watchFailed = false
@@ -124,7 +125,10 @@ function queue(door: Door, transaction: Transaction, words: RequestWords, comman
   return null
 }
 
-const QUEUED_OVERHEAD_BYTES = 64
+/** What a queued command costs beside its words. */
+const QUEUED_OVERHEAD_BYTES = 200
+/** Each is a read of its own, and all go along with EXEC. */
+const MAX_WATCHED_KEYS = 1024
 
 export function runExec(door: Door, connection: RespConnection): boolean {
   const transaction = connection.transaction
@@ -207,9 +211,9 @@ export function runWatch(door: Door, connection: RespConnection, command: DoorCo
   }
   const joiner = new WatchJoiner(connection, connection.open(), words)
   transaction.watchesPending++
+  transaction.watchedKeys += words.wordCount - 1
   for (let i = 1; i < words.wordCount; i++) {
     const bytes = encodeCommand(OPCODE_KEY_VERSION, [wordView(words, i)])
-    transaction.watchedBytes += wordLength(words, i) + QUEUED_OVERHEAD_BYTES
     connection.submitPart(asSlotId(transaction.watchSlot), false, bytes, joiner, i - 1, 'linearizable')
   }
   return true
@@ -223,8 +227,7 @@ function watchRefusal(door: Door, connection: RespConnection, command: DoorComma
   const slot = commonSlot(command, words, door.router.slotCount)
   if (slot === SEVERAL_SLOTS) return errors.CROSS_SLOT
   if (transaction.watchSlot !== NO_SLOT && transaction.watchSlot !== slot) return errors.CROSS_SLOT
-  const bytes = words.offsets[2 * words.wordCount - 1] - words.offsets[0] + QUEUED_OVERHEAD_BYTES * words.wordCount
-  if (transaction.watchedBytes + bytes > door.options.maxRequestBytes) return errors.TRANSACTION_TOO_LARGE
+  if (transaction.watchedKeys + words.wordCount - 1 > MAX_WATCHED_KEYS) return errors.TOO_MANY_WATCHED
   transaction.watchSlot = slot
   return null
 }

@@ -20,10 +20,6 @@ export function wordLower(words: RequestWords, index: number): string {
   return wordText(words, index).toLowerCase()
 }
 
-export function wordLength(words: RequestWords, index: number): number {
-  return words.offsets[2 * index + 1] - words.offsets[2 * index]
-}
-
 /** Views of the words from `first` on. */
 export function wordViews(words: RequestWords, first: number): Uint8Array[] {
   const views: Uint8Array[] = []
