@@ -5,7 +5,7 @@
  */
 import { assert } from './assert.ts'
 
-export const HASH_KEY_BYTES = 8
+const HASH_KEY_BYTES = 8
 
 /** A hash of bytes[from, to) in 0 .. 2^48 - 1. */
 export type KeyHash = (bytes: Uint8Array, from: number, to: number) => number

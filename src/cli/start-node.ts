@@ -12,9 +12,9 @@ import {
   markGenesisMade,
   readIdentity,
 } from '../platform/data-directory.ts'
+import { type HeldLock, lockDataDirectory } from '../platform/directory-lock.ts'
 import { fail, failureLine, type Outcome, succeed } from '../platform/failure.ts'
 import { type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
-import { type HeldLock, lockDataDirectory } from '../platform/directory-lock.ts'
 import { LmdbBaseFileStore } from '../platform/lmdb-base-file.ts'
 import { NodeClock } from '../platform/node-clock.ts'
 import { NodeDisk } from '../platform/node-disk.ts'

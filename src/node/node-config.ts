@@ -45,6 +45,9 @@ export interface NodeLimits {
   /** Requests that wait on this node, over all its doors and groups. */
   readonly maxUnansweredRequests: number
   readonly maxUncommittedBytes: number
+  /** Payload bytes of one append message, and of all that are under way to one follower. */
+  readonly maxMessageBytes: number
+  readonly maxInflightBytes: number
   readonly segmentBytes: number
   readonly compaction: CompactionLimits
 }
@@ -55,6 +58,8 @@ export const DEFAULT_LIMITS: NodeLimits = {
   maxClients: 10_000,
   maxUnansweredRequests: 100_000,
   maxUncommittedBytes: 64 * 1024 * 1024,
+  maxMessageBytes: 1024 * 1024,
+  maxInflightBytes: 8 * 1024 * 1024,
   segmentBytes: 64 * 1024 * 1024,
   compaction: DEFAULT_COMPACTION_LIMITS,
 }

@@ -66,7 +66,8 @@ export class FuzzOracle {
       this.readsServed++
     }
     for (const read of ready.readsRefused) {
-      if (!this.#reads.delete(`${replica.id}/${read}`)) throw new Violation(`read ${read} refused and not asked, or twice`)
+      if (!this.#reads.delete(`${replica.id}/${read}`))
+        throw new Violation(`read ${read} refused and not asked, or twice`)
     }
     if (ready.installed !== null) this.#onCommitted(replica)
   }
@@ -88,7 +89,8 @@ export class FuzzOracle {
     const committed = this.#committed[entry.index - 1]
     if (committed === undefined) throw new Violation(`${replica.id} applied ${entry.index}, which nobody has committed`)
     if (!sameEntry(committed.entry, entry)) throw new Violation(`${replica.id} applied another entry at ${entry.index}`)
-    if (replica.machine.hash !== this.#hashes[entry.index]) throw new Violation(`${replica.id}: state differs at ${entry.index}`)
+    if (replica.machine.hash !== this.#hashes[entry.index])
+      throw new Violation(`${replica.id}: state differs at ${entry.index}`)
   }
 
   onReadAsked(replica: TestReplica, read: number): void {

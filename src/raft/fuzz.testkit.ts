@@ -3,7 +3,7 @@
  * partitions, crashes that lose what was not synced, membership changes, transfers, images and reads. After every step
  * the oracles of raft-checklist's first lines must hold; a broken one throws. One seed is one run, exactly.
  */
-import { asLogIndex, asNodeId, asReplicaId, asTerm, type ReplicaId } from '../base/brand.ts'
+import { asLogIndex, asNodeId, asReplicaId, type ReplicaId } from '../base/brand.ts'
 import { utf8Bytes } from '../base/bytes.ts'
 import { Prng } from '../base/prng.ts'
 import type { Membership } from '../protocol/membership.ts'
@@ -367,7 +367,8 @@ export class Fuzz {
     } else {
       // Someone who was made but never got in, or leaves and must not come back under its id.
       const outside = [...this.#replicas.keys()].filter((id) => id > this.#mixture.replicas)
-      const replicaId = outside.length > 0 && dice < 0.85 ? this.#random.pick(outside) : this.#random.pick(members).replicaId
+      const replicaId =
+        outside.length > 0 && dice < 0.85 ? this.#random.pick(outside) : this.#random.pick(members).replicaId
       const isIn = members.some((member) => member.replicaId === replicaId)
       if (isIn && members.length <= 2) return
       change = { kind: isIn ? 'remove' : 'addLearner', replicaId, nodeId: asNodeId(replicaId) } as const
@@ -441,7 +442,9 @@ export class Fuzz {
 
   /** Every member has all that is committed, and equal state. */
   #settled(): boolean {
-    const leader = this.#up().find((replica) => replica.live.role === 'leader' && replica.live.term === this.#newestLeaderTerm())
+    const leader = this.#up().find(
+      (replica) => replica.live.role === 'leader' && replica.live.term === this.#newestLeaderTerm(),
+    )
     if (leader === undefined) return false
     return leader.live.membership.members.every((member) => {
       const machine = this.#replicas.get(member.replicaId)?.machine
@@ -498,7 +501,7 @@ export const FIGURE_8: Partial<Mixture> = {
   transferWeight: 0,
   checkpointWeight: 0,
   campaignWeight: 0,
-  strikeWeight: 0.5,
+  strikeWeight: 20,
   recoverWeight: 6,
   pauseWeight: 0,
   blinkWeight: 0,

@@ -39,7 +39,9 @@ interface Write {
   readonly image: Image | null
 }
 
-type Pending = { readonly kind: 'ready'; readonly write: Write } | { readonly kind: 'compaction'; readonly image: Image }
+type Pending =
+  | { readonly kind: 'ready'; readonly write: Write }
+  | { readonly kind: 'compaction'; readonly image: Image }
 
 export function applyToHash(hash: number, entry: Entry): number {
   let next = Math.imul(hash ^ entry.index, 0x01000193) ^ Math.imul(entry.term + 1, 0x9e3779b1)
@@ -198,7 +200,10 @@ export class TestReplica {
   }
 
   #cut(from: LogIndex): void {
-    this.durable.entries.length = Math.max(0, Math.min(this.durable.entries.length, from - 1 - this.durable.compaction.index))
+    this.durable.entries.length = Math.max(
+      0,
+      Math.min(this.durable.entries.length, from - 1 - this.durable.compaction.index),
+    )
   }
 
   /** The term of what is synced at this index; the compaction point stands for all below it. */

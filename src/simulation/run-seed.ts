@@ -83,7 +83,12 @@ class SeedRun {
       replicas: random.chance(0.9) ? nodes : 3,
       groups: random.between(1, 2),
       slotCount: 16,
-      limits: { compaction: drawCompaction(this.#scheduler), segmentBytes: random.pick([128, 256, 1024]) * 1024 },
+      limits: {
+        compaction: drawCompaction(this.#scheduler),
+        segmentBytes: random.pick([256, 512, 1024]) * 1024,
+        maxMessageBytes: random.pick([4, 16]) * 1024,
+        maxInflightBytes: random.pick([16, 64]) * 1024,
+      },
       mutations: options.mutation?.node,
       checkpointNotAtomic: options.mutation?.checkpointNotAtomic,
       clockSpreadMs: random.pick([0, 50, 3_000]),

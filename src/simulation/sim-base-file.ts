@@ -89,11 +89,6 @@ export class SimBaseFileStore implements BaseFileStore {
     return true
   }
 
-  /** Names of the directories below a replica's path, for tests. */
-  directories(path: string): readonly number[] {
-    return [...this.#directories.values()].filter((one) => one.path === path).map((one) => one.number)
-  }
-
   open(path: string, directory: number, done: (error: DiskError | null, base: BaseFile | null) => void): void {
     this.#later('base-open', SMALL_DELAY_MS, () => {
       const name = directoryName(path, directory)

@@ -32,7 +32,6 @@ import { mergedVisit } from './merged-visit.ts'
 import { SlabPool } from './slab-arena.ts'
 
 export type { CheckpointMeta } from './checkpoint-meta.ts'
-export { decodeCheckpointMeta, encodeCheckpointMeta } from './checkpoint-meta.ts'
 export { SlabPool } from './slab-arena.ts'
 
 export interface StoreOptions {
@@ -40,6 +39,7 @@ export interface StoreOptions {
   readonly group: GroupId
   /** 8 bytes, the same on every replica of the group for ever: images and SCAN cursors carry the hash. */
   readonly hashKey: Uint8Array
+  /** 1,024 unless given; LMDB takes up to 1,962. */
   readonly maxKeyBytes?: number
   /** Memory for memtables; give all stores of a node the same one. */
   readonly slabs?: SlabPool
@@ -54,8 +54,9 @@ export interface StoreOpenError {
   readonly message: string
 }
 
-export const SLAB_BYTES = 1024 * 1024
-const POOL_BYTES = 16 * SLAB_BYTES
+const SLAB_BYTES = 1024 * 1024
+/** Of a store that was given no shared pool. */
+const POOL_BYTES = 4 * SLAB_BYTES
 const MAX_KEY_BYTES = 1024
 /** Removed keys that one scan passes over before it returns early. */
 const SCAN_MAX_REMOVED = 8192
