@@ -28,7 +28,7 @@ class World {
     this.random = new Prng(seed)
     this.stream = new GroupStream(asGroupId(1), 1, 10_000, {
       self: SELF,
-      candidates: [],
+      candidates: () => [],
       nowMs: () => 0,
       leader: () => this.leader,
       sendLocal: (request) => {
@@ -100,7 +100,7 @@ class World {
     }
     if (!refused) this.run(request)
     if (id === null) request.settle(OUTCOME_REPLY, EMPTY_BYTES)
-    else this.stream.onRemoteOutcome(id, refused ? OUTCOME_REFUSED : OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
+    else this.stream.onRemoteOutcome(epoch, id, refused ? OUTCOME_REFUSED : OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
   }
 }
 
@@ -127,7 +127,7 @@ describe('GroupStream', () => {
   it('refuses beyond its bound instead of queueing without end', () => {
     const stream = new GroupStream(asGroupId(1), 1, 3, {
       self: SELF,
-      candidates: [],
+      candidates: () => [],
       nowMs: () => 0,
       leader: () => null,
       sendLocal: () => false,
@@ -145,7 +145,7 @@ describe('GroupStream', () => {
     let nowMs = 0
     const stream = new GroupStream(asGroupId(1), 1, 10, {
       self: SELF,
-      candidates: [],
+      candidates: () => [],
       nowMs: () => nowMs,
       leader: () => leader,
       sendLocal: () => false,
@@ -166,9 +166,9 @@ describe('GroupStream', () => {
     expect(sent[1].epoch).toBeGreaterThan(sent[0].epoch)
     expect(request.maybeRan).toBe(true)
     // The old attempt's answer comes late: it is nobody's any more.
-    stream.onRemoteOutcome(sent[0].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
+    stream.onRemoteOutcome(sent[0].epoch, sent[0].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
     expect(request.answered).toBe(false)
-    stream.onRemoteOutcome(sent[1].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
+    stream.onRemoteOutcome(sent[1].epoch, sent[1].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
     expect(request.answered).toBe(true)
   })
 })

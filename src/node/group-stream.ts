@@ -19,8 +19,8 @@ export interface GroupStreamPorts {
   nowMs(): number
   /** The node that leads, as far as this node knows by itself; null: unknown, or no replica here. */
   leader(): NodeId | null
-  /** Nodes to ask in turn where `leader` knows nothing and there is no replica here. */
-  readonly candidates: readonly NodeId[]
+  /** Other nodes to ask in turn where `leader` knows nothing and there is no replica here. */
+  candidates(): readonly NodeId[]
   readonly self: NodeId
   sendLocal(request: RoutedRequest): boolean
   /** `id` names the attempt in the answer. */
@@ -107,8 +107,9 @@ export class GroupStream implements RoutedRequestOwner {
     this.#drained()
   }
 
-  onRemoteOutcome(id: number, outcome: RequestOutcome, leader: NodeId, reply: Uint8Array): void {
-    const request = this.#remote.get(id)
+  /** The epoch tells: an earlier process of this node used the same ids, and its answers may still be under way. */
+  onRemoteOutcome(epoch: number, id: number, outcome: RequestOutcome, leader: NodeId, reply: Uint8Array): void {
+    const request = epoch === this.#epoch ? this.#remote.get(id) : undefined
     if (request === undefined) return
     this.#remote.delete(id)
     if (outcome !== OUTCOME_REPLY) this.#hint = leader === 0 ? null : leader
@@ -152,7 +153,7 @@ export class GroupStream implements RoutedRequestOwner {
 
   /** Without a replica here nobody tells who leads: ask one node after the other, moving on after each failure. */
   #nextCandidate(): NodeId | null {
-    const { candidates } = this.#ports
+    const candidates = this.#ports.candidates()
     if (candidates.length === 0) return null
     if (this.#target !== null && this.#failuresInRow === 0) return this.#target
     if (this.#underWay > 0) return this.#target
@@ -175,8 +176,16 @@ export class GroupStream implements RoutedRequestOwner {
     if (!sent) {
       request.underWay = false
       this.#underWay--
+      this.#refusedBy(target)
     }
     return sent
+  }
+
+  /** A node that is away takes nothing, and says nothing either: the hint that led to it is old, the next candidate may know more. */
+  #refusedBy(target: NodeId): void {
+    if (target === this.#ports.self || this.#underWay > 0) return
+    this.#hint = null
+    this.#failuresInRow++
   }
 
   #abandon(): void {

@@ -4,9 +4,10 @@
  * request of it is refused too; so nothing overtakes what was refused, and what was taken stands in one leader's log in order.
  */
 import type { GroupId, NodeId, Term } from '../base/brand.ts'
-import { EMPTY_BYTES } from '../base/bytes.ts'
+import { EMPTY_BYTES, latin1Bytes } from '../base/bytes.ts'
 import { BoundedDeque } from '../base/deque.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
+import { MAX_MESSAGE_BYTES } from '../protocol/frame.ts'
 import {
   encodeResponse,
   OUTCOME_REFUSED,
@@ -14,12 +15,28 @@ import {
   REQUEST_FLAG_AFTER_WRITES,
   REQUEST_WRITE,
   type RequestOutcome,
+  RESPONSE_HEADER_BYTES,
 } from '../protocol/request-message.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import type { Settle } from '../replication/raft/settle.ts'
+import { ownBytes } from './own-bytes.ts'
 
 /** Answers that wait for room on one peer's lane; beyond it they are dropped, and the asking node's own time-out finds out. */
 const BACKLOG_MAX = 65_536
+const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+
+const REPLY_BYTES_MAX = MAX_MESSAGE_BYTES - RESPONSE_HEADER_BYTES
+const READ_TOO_LARGE = latin1Bytes(
+  `-ERR the reply takes more than the ${REPLY_BYTES_MAX} bytes that one node can pass on to another: ask for fewer keys at once\r\n`,
+)
+const WRITE_REPLY_TOO_LARGE = latin1Bytes(
+  `-UNCERTAIN the write was done once; its reply takes more than the ${REPLY_BYTES_MAX} bytes that one node can pass on to another\r\n`,
+)
+
+interface Backlog {
+  readonly answers: BoundedDeque<Uint8Array>
+  bytes: number
+}
 
 interface Epoch {
   readonly stream: number
@@ -34,7 +51,7 @@ export class PassedRequests {
   readonly #answered: () => void
   /** By sending node, then by group. */
   readonly #epochs = new Map<NodeId, Map<GroupId, Epoch>>()
-  readonly #backlogs = new Map<NodeId, BoundedDeque<Uint8Array>>()
+  readonly #backlogs = new Map<NodeId, Backlog>()
 
   /** `answered` asks for the peers' lanes to be flushed soon. */
   constructor(peers: PeerChannel, replica: (group: GroupId) => RaftReplica | undefined, answered: () => void) {
@@ -52,7 +69,7 @@ export class PassedRequests {
     const taken =
       request.kind === REQUEST_WRITE
         ? replica.propose(request.body.slice(), answer)
-        : replica.read(request.slot, request.body, (request.flags & REQUEST_FLAG_AFTER_WRITES) !== 0, answer)
+        : replica.read(request.slot, ownBytes(request.body), (request.flags & REQUEST_FLAG_AFTER_WRITES) !== 0, answer)
     if (!taken) {
       this.#kill(from, request.group)
       answer.refuse(replica.leaderNode ?? (0 as NodeId))
@@ -69,24 +86,27 @@ export class PassedRequests {
   }
 
   send(to: NodeId, bytes: Uint8Array): void {
-    const backlog = this.#backlogs.get(to)
-    if (backlog !== undefined && backlog.length > 0) {
-      backlog.push(bytes)
-      return
+    let backlog = this.#backlogs.get(to)
+    if (backlog === undefined || backlog.answers.length === 0) {
+      if (this.#peers.send(to, LANE_REQUESTS, bytes)) return this.#answered()
+      if (!this.#peers.isConnected(to, LANE_REQUESTS)) return
     }
-    if (this.#peers.send(to, LANE_REQUESTS, bytes)) return this.#answered()
-    if (!this.#peers.isConnected(to, LANE_REQUESTS)) return
-    const fresh = backlog ?? new BoundedDeque<Uint8Array>(BACKLOG_MAX)
-    this.#backlogs.set(to, fresh)
-    fresh.push(bytes)
+    if (backlog === undefined) {
+      backlog = { answers: new BoundedDeque<Uint8Array>(BACKLOG_MAX), bytes: 0 }
+      this.#backlogs.set(to, backlog)
+    }
+    if (backlog.bytes + bytes.length > BACKLOG_BYTES_MAX) return
+    if (backlog.answers.push(bytes)) backlog.bytes += bytes.length
   }
 
   onWritable(to: NodeId): void {
     const backlog = this.#backlogs.get(to)
     if (backlog === undefined) return
-    for (let head = backlog.peek(); head !== undefined; head = backlog.peek()) {
+    const { answers } = backlog
+    for (let head = answers.peek(); head !== undefined; head = answers.peek()) {
       if (!this.#peers.send(to, LANE_REQUESTS, head)) break
-      backlog.shift()
+      answers.shift()
+      backlog.bytes -= head.length
     }
     this.#answered()
   }
@@ -126,6 +146,7 @@ class Answer implements Settle {
   readonly #group: GroupId
   readonly #epoch: number
   readonly #id: number
+  readonly #isWrite: boolean
 
   constructor(owner: PassedRequests, to: NodeId, request: PassedRequest) {
     this.#owner = owner
@@ -133,11 +154,14 @@ class Answer implements Settle {
     this.#group = request.group
     this.#epoch = request.epoch
     this.#id = request.id
+    this.#isWrite = request.kind === REQUEST_WRITE
   }
 
   settle(outcome: RequestOutcome, reply: Uint8Array): void {
     if (outcome === OUTCOME_REFUSED) this.#owner.refusedLater(this.#to, this.#group, this.#epoch)
-    this.#send(outcome, this.#owner.leaderOf(this.#group), reply)
+    // A message that is too large would end this process; a read of many large values must not.
+    const tooLarge = this.#isWrite ? WRITE_REPLY_TOO_LARGE : READ_TOO_LARGE
+    this.#send(outcome, this.#owner.leaderOf(this.#group), reply.length > REPLY_BYTES_MAX ? tooLarge : reply)
   }
 
   refuse(leader: NodeId): void {

@@ -112,10 +112,9 @@ export class QuorateNode {
       logId: this.#ports.random.u32(),
       mutations: config.mutations?.wal,
     }
-    const liveEntries = (group: GroupId, from: number, to: number) => {
-      const replica = present(this.#replicas.get(group), `group ${group}: no replica to copy log entries from`)
-      return replica.core.entries(asLogIndex(from), asLogIndex(to))
-    }
+    // None while the replica is being opened or gives way: the log asks again.
+    const liveEntries = (group: GroupId, from: number, to: number) =>
+      this.#replicas.get(group)?.core.entries(asLogIndex(from), asLogIndex(to)) ?? []
     openWriteAheadLog(
       disk,
       clock,

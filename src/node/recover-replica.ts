@@ -3,8 +3,8 @@
  * log's compaction point (the checkpoint came first), and, since a leader may apply what a quorum of others has on disk,
  * even ahead of this node's own log. Pure.
  */
-import type { LogIndex } from '../base/brand.ts'
-import type { CompactionPoint, RecoveredGroup } from '../ports/log.ts'
+import { asLogIndex } from '../base/brand.ts'
+import type { CompactionPoint, HardState, RecoveredGroup } from '../ports/log.ts'
 import type { Membership } from '../protocol/membership.ts'
 import type { RestoredState } from '../raft/raft-core.ts'
 import type { CheckpointMeta } from '../store/store.ts'
@@ -23,7 +23,9 @@ export function recoverReplica(
   meta: CheckpointMeta | null,
   genesis: Membership,
 ): RecoveredReplica {
-  const { hardState, compaction, entries, group } = recovered
+  const { compaction, entries, group } = recovered
+  // The hint may have reached the disk before the entries that it speaks of.
+  const hardState = clampCommit(recovered.hardState, compaction.index + entries.length)
   if (meta === null) {
     if (compaction.index > 0) {
       return {
@@ -31,7 +33,7 @@ export function recoverReplica(
         message: `group ${group}: the log begins after ${compaction.index}, but the base file is empty`,
       }
     }
-    const applied = 0 as LogIndex
+    const applied = asLogIndex(0)
     return {
       kind: 'recovered',
       compactTo: null,
@@ -53,6 +55,10 @@ export function recoverReplica(
   return {
     kind: 'recovered',
     compactTo: point,
-    state: { hardState, compaction: point, membership, entries: [], applied },
+    state: { hardState: clampCommit(hardState, applied), compaction: point, membership, entries: [], applied },
   }
+}
+
+function clampCommit(hardState: HardState, lastIndex: number): HardState {
+  return hardState.commit <= lastIndex ? hardState : { ...hardState, commit: asLogIndex(lastIndex) }
 }

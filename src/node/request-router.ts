@@ -17,6 +17,7 @@ import {
   REQUEST_READ,
   REQUEST_WRITE,
 } from '../protocol/request-message.ts'
+import { errorReply, hasErrorCode } from '../protocol/resp-reply.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { GroupStream } from './group-stream.ts'
 import { RoutedRequest } from './routed-request.ts'
@@ -29,8 +30,11 @@ export interface RouterOptions {
   readonly incarnation: number
   /** How long a request is retried before the client hears that it failed. */
   readonly requestDeadlineMs: number
-  /** Beyond it new requests are refused with -BUSY. */
+  /** Beyond these new requests are refused with -BUSY. */
   readonly maxUnanswered: number
+  readonly maxUnansweredBytes: number
+  /** A longer command fits neither a log entry nor a message to another node. */
+  readonly maxCommandBytes: number
 }
 
 export interface RouterGroups {
@@ -49,7 +53,13 @@ const CLUSTERDOWN = latin1Bytes(
 )
 const UNCERTAIN = latin1Bytes('-UNCERTAIN the write may or may not have run: read the key before trying again\r\n')
 const BUSY = latin1Bytes('-BUSY too many requests wait on this node: slow down and try again\r\n')
+/** Said by a leader, not by the state machine: nothing of an earlier attempt follows from it. */
+const DISKFULL_CODE = latin1Bytes('-DISKFULL')
 const EPOCHS_PER_INCARNATION = 2 ** 28
+
+function commandTooLarge(bytes: number, maxBytes: number): Uint8Array {
+  return errorReply(`ERR the command takes ${bytes} bytes, more than the ${maxBytes} of one request: send smaller parts`)
+}
 
 export class Router implements RequestRouter {
   readonly slotCount: number
@@ -64,6 +74,7 @@ export class Router implements RequestRouter {
   #oldest: RoutedRequest | null = null
   #newest: RoutedRequest | null = null
   #unanswered = 0
+  #unansweredBytes = 0
   #timer: Timer | null = null
   #stopped = false
 
@@ -98,8 +109,15 @@ export class Router implements RequestRouter {
 
   read(slot: SlotId, command: Uint8Array, level: ReadLevel, afterWrites: boolean, done: ReplyCallback): void {
     if (level === 'stale') {
-      const replica = this.#groups.replica(this.#groups.groupOf(slot))
-      if (replica !== undefined) return this.#clock.defer(() => done(replica.readStale(slot, command)))
+      const group = this.#groups.groupOf(slot)
+      if (this.#groups.replica(group) !== undefined) {
+        return this.#clock.defer(() => {
+          // It may have given way in between.
+          const replica = this.#groups.replica(group)
+          if (replica === undefined) this.read(slot, command, 'linearizable', afterWrites, done)
+          else done(replica.readStale(slot, command))
+        })
+      }
     }
     // Without leases a `lease` read is a linearizable one: never weaker than asked for.
     this.#enter(new RoutedRequest(false, slot, command, afterWrites, this.#deadlineMs(), done))
@@ -110,8 +128,8 @@ export class Router implements RequestRouter {
   }
 
   onResponse(response: PassedResponse): void {
-    const reply = response.reply.slice()
-    this.#streams.get(response.group)?.onRemoteOutcome(response.id, response.outcome, response.leader, reply)
+    const { group, epoch, id, outcome, leader } = response
+    this.#streams.get(group)?.onRemoteOutcome(epoch, id, outcome, leader, response.reply.slice())
   }
 
   onStreamClosed(to: NodeId): void {
@@ -127,8 +145,14 @@ export class Router implements RequestRouter {
   }
 
   #enter(request: RoutedRequest): void {
-    if (this.#unanswered >= this.#options.maxUnanswered) return this.#clock.defer(() => request.answer(BUSY))
+    const { maxUnanswered, maxUnansweredBytes, maxCommandBytes } = this.#options
+    const bytes = request.command.length
+    if (bytes > maxCommandBytes) return this.#clock.defer(() => request.answer(commandTooLarge(bytes, maxCommandBytes)))
+    if (this.#unanswered >= maxUnanswered || this.#unansweredBytes + bytes > maxUnansweredBytes) {
+      return this.#clock.defer(() => request.answer(BUSY))
+    }
     this.#unanswered++
+    this.#unansweredBytes += bytes
     request.previous = this.#newest
     if (this.#newest === null) this.#oldest = request
     else this.#newest.next = request
@@ -166,11 +190,13 @@ export class Router implements RequestRouter {
   }
 
   #openStream(group: GroupId): GroupStream {
+    const { self } = this.#options
     const replicaHere = (): RaftReplica | undefined => this.#groups.replica(group)
+    const others = this.#groups.nodesOf(group).filter((node) => node !== self)
     const firstEpoch = this.#options.incarnation * EPOCHS_PER_INCARNATION + 1
     return new GroupStream(group, firstEpoch, this.#options.maxUnanswered, {
-      self: this.#options.self,
-      candidates: replicaHere() === undefined ? this.#groups.nodesOf(group) : [],
+      self,
+      candidates: () => (replicaHere() === undefined ? others : []),
       nowMs: () => this.#clock.monotonicMs(),
       leader: () => replicaHere()?.leaderNode ?? null,
       sendLocal: (request) => this.#sendLocal(replicaHere(), request),
@@ -227,14 +253,18 @@ export class Router implements RequestRouter {
   #replied(request: RoutedRequest, reply: Uint8Array): void {
     if (request.answered) return
     // A first byte test keeps the hot path off the refusals' text.
-    const refusal = reply.length > 0 && reply[0] === 0x2d ? refusalOf(reply) : null
-    if (refusal === null || refusal === 'busy') return this.#answer(request, reply)
-    this.#answer(request, request.maybeRan ? UNCERTAIN : CLUSTERDOWN)
+    if (reply.length === 0 || reply[0] !== 0x2d) return this.#answer(request, reply)
+    const refusal = hasErrorCode(reply, DISKFULL_CODE) ? 'disk-full' : refusalOf(reply)
+    if (refusal === null) return this.#answer(request, reply)
+    // Nothing ran now. An attempt before, whose outcome nobody knows, may have, or still run (late, on its old way).
+    if (request.maybeRan) return this.#answer(request, UNCERTAIN)
+    this.#answer(request, refusal === 'busy' || refusal === 'disk-full' ? reply : CLUSTERDOWN)
   }
 
   #answer(request: RoutedRequest, reply: Uint8Array): void {
     if (request.answered) return
     this.#unanswered--
+    this.#unansweredBytes -= request.command.length
     if (request.previous === null) this.#oldest = request.next
     else request.previous.next = request.next
     if (request.next === null) this.#newest = request.previous

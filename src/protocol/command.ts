@@ -13,6 +13,7 @@
  *   watches  := u32 count | (u32 length | key | u64 generation | u64 modification index)*
  */
 import { asLogIndex, asSlotId, type LogIndex, type SlotId } from '../base/brand.ts'
+import { ByteSlab } from '../base/byte-slab.ts'
 import { BytesReader, BytesWriter, DecodeError } from '../base/bytes.ts'
 import { COMMANDS_BY_OPCODE } from './command-table.ts'
 
@@ -38,23 +39,27 @@ export interface PayloadHeader {
   readonly retryUntilMs: number
 }
 
+/** Payloads are kept by the log, oldest first out: cut from slabs they go together. */
+const payloadSlab = new ByteSlab()
+
+/** No DataView and no buffer of its own: this runs once for each write. */
 export function encodePayload(header: PayloadHeader, command: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(PAYLOAD_HEADER_BYTES + command.length)
-  const view = new DataView(bytes.buffer)
+  const bytes = payloadSlab.take(PAYLOAD_HEADER_BYTES + command.length)
   bytes[0] = header.kind
-  view.setUint16(2, header.slot, true)
-  putU64(view, STAMP_OFFSET, header.stampMs)
-  putU64(view, 16, header.session)
-  putU64(view, 24, header.sequence)
-  putU64(view, 32, header.lowestUnanswered)
-  putU64(view, 40, header.retryUntilMs)
+  bytes[2] = header.slot & 0xff
+  bytes[3] = header.slot >>> 8
+  putU64(bytes, STAMP_OFFSET, header.stampMs)
+  putU64(bytes, 16, header.session)
+  putU64(bytes, 24, header.sequence)
+  putU64(bytes, 32, header.lowestUnanswered)
+  putU64(bytes, 40, header.retryUntilMs)
   bytes.set(command, PAYLOAD_HEADER_BYTES)
   return bytes
 }
 
 /** The leader's stamp, written where the payload lies. */
 export function stampPayload(payload: Uint8Array, stampMs: number): void {
-  putU64(new DataView(payload.buffer, payload.byteOffset, payload.byteLength), STAMP_OFFSET, stampMs)
+  putU64(payload, STAMP_OFFSET, stampMs)
 }
 
 /** Whether the payload may make the data larger (Redis's `denyoom`), so that a full disk refuses it. EXEC may. */
@@ -86,9 +91,17 @@ export function decodePayloadHeader(payload: Uint8Array): PayloadHeader {
   }
 }
 
-function putU64(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true)
-  view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true)
+function putU64(bytes: Uint8Array, at: number, value: number): void {
+  const low = value >>> 0
+  const high = Math.floor(value / 0x1_0000_0000)
+  bytes[at] = low & 0xff
+  bytes[at + 1] = (low >>> 8) & 0xff
+  bytes[at + 2] = (low >>> 16) & 0xff
+  bytes[at + 3] = low >>> 24
+  bytes[at + 4] = high & 0xff
+  bytes[at + 5] = (high >>> 8) & 0xff
+  bytes[at + 6] = (high >>> 16) & 0xff
+  bytes[at + 7] = high >>> 24
 }
 
 export interface Command {

@@ -63,7 +63,7 @@ export function encodeRequest(request: Omit<PassedRequest, 'type'>): Uint8Array 
 }
 
 export function encodeResponse(response: Omit<PassedResponse, 'type'>): Uint8Array {
-  const writer = new BytesWriter(26 + response.reply.length)
+  const writer = new BytesWriter(RESPONSE_HEADER_BYTES + response.reply.length)
   writer.u8(2)
   writer.u32(response.group)
   writer.u64(response.epoch)
@@ -73,6 +73,9 @@ export function encodeResponse(response: Omit<PassedResponse, 'type'>): Uint8Arr
   writer.raw(response.reply)
   return writer.finish()
 }
+
+/** What a response takes beside its reply. */
+export const RESPONSE_HEADER_BYTES = 26
 
 /** Throws DecodeError. Bodies are views. */
 export function decodeRequestMessage(reader: BytesReader): PassedRequest | PassedResponse {

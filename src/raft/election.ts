@@ -49,7 +49,8 @@ export function selfVotePersisted(state: RaftState): void {
 }
 
 function countVote(state: RaftState, from: ReplicaId, granted: boolean): void {
-  if (!state.votes.has(from)) state.votes.set(from, granted)
+  // A refusal may be late, from the question before; a grant stands.
+  if (granted || !state.votes.has(from)) state.votes.set(from, granted)
   const outcome = voteOutcome(state.voters, state.votes)
   if (outcome === 'pending') return
   if (outcome === 'lost') becomeFollower(state, state.term, NOBODY)

@@ -9,7 +9,7 @@ import { majorityOf } from './quorum.ts'
 import type { Ready } from './ready.ts'
 import { applyToHash, type TestReplica } from './replica.testkit.ts'
 
-export class Violation extends Error {
+class Violation extends Error {
   override readonly name = 'Violation'
 }
 

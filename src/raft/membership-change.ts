@@ -4,10 +4,10 @@
  * (the erratum to thesis 4: else a membership that this leader never saw may still be committed by another).
  */
 import { asLogIndex, type LogIndex, type ReplicaId, type Term } from '../base/brand.ts'
-import { ENTRY_MEMBERSHIP } from '../protocol/entry.ts'
+import { ENTRY_MEMBERSHIP, encodedEntryBytes } from '../protocol/entry.ts'
 import { encodeMembership } from '../protocol/membership.ts'
 import { changeMembership, type MembershipChange } from './membership-history.ts'
-import { entryBytes, NOBODY, type RaftState } from './raft-state.ts'
+import { NOBODY, type RaftState } from './raft-state.ts'
 import { maybeCommit, syncPeers } from './replication.ts'
 
 export type ProposeMembershipResult =
@@ -25,7 +25,7 @@ export function proposeMembership(state: RaftState, change: MembershipChange): P
   const payload = encodeMembership(result.membership)
   const entry = { term: state.term, index, kind: ENTRY_MEMBERSHIP, payload } as const
   state.append(entry)
-  state.uncommittedBytes += entryBytes(entry)
+  state.uncommittedBytes += encodedEntryBytes(entry)
   syncPeers(state)
   maybeCommit(state)
   return { kind: 'accepted', term: state.term, index }

@@ -67,7 +67,7 @@ export interface MembershipChange {
   readonly nodeId: NodeId
 }
 
-export type ChangeResult =
+type ChangeResult =
   | { readonly kind: 'changed'; readonly membership: Membership }
   | { readonly kind: 'refused'; readonly reason: string }
 

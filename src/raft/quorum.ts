@@ -17,7 +17,7 @@ export function quorumIndex(matches: number[]): number {
   return matches.length === 0 ? 0 : matches[majorityOf(matches.length) - 1]
 }
 
-export type VoteOutcome = 'won' | 'lost' | 'pending'
+type VoteOutcome = 'won' | 'lost' | 'pending'
 
 /** Counts only answers of current voters: a learner votes when asked, but is not asked by those who know its role. */
 export function voteOutcome(voters: readonly ReplicaId[], votes: ReadonlyMap<ReplicaId, boolean>): VoteOutcome {

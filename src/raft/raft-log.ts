@@ -13,7 +13,7 @@ import { asLogIndex, type LogIndex, type Term } from '../base/brand.ts'
 import type { CompactionPoint } from '../ports/log.ts'
 import type { Entry } from '../protocol/entry.ts'
 
-export interface LogWrites {
+interface LogWrites {
   readonly truncateFrom: LogIndex | null
   readonly entries: readonly Entry[]
 }

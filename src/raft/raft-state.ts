@@ -7,7 +7,7 @@ import { assert } from '../base/assert.ts'
 import { asLogIndex, asReplicaId, type GroupId, type LogIndex, type ReplicaId, type Term } from '../base/brand.ts'
 import type { CompactionPoint, HardState } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
-import { ENTRY_MEMBERSHIP, ENTRY_OVERHEAD_BYTES, type Entry } from '../protocol/entry.ts'
+import { ENTRY_MEMBERSHIP, type Entry, encodedEntryBytes } from '../protocol/entry.ts'
 import type { Membership } from '../protocol/membership.ts'
 import { decodeMembershipOrNull } from './entry-check.ts'
 import { MembershipHistory, memberOf, votersOf } from './membership-history.ts'
@@ -76,6 +76,8 @@ export class RaftState {
   givenIndex: LogIndex
   appliedIndex: LogIndex
   givenBytes = 0
+  #votersFor: Membership | null = null
+  #voters: readonly ReplicaId[] = []
 
   constructor(group: GroupId, config: RaftConfig, restored: RestoredState, random: Random, mutations: RaftMutations) {
     const { hardState, compaction, entries, applied } = restored
@@ -110,7 +112,13 @@ export class RaftState {
   }
 
   get voters(): readonly ReplicaId[] {
-    return votersOf(this.membership)
+    const membership = this.membership
+    // Asked with every acknowledgement: made once a membership.
+    if (this.#votersFor !== membership) {
+      this.#votersFor = membership
+      this.#voters = votersOf(membership)
+    }
+    return this.#voters
   }
 
   isVoter(replicaId: ReplicaId): boolean {
@@ -160,7 +168,8 @@ export class RaftState {
     if (index <= this.commitIndex) return
     assert(index <= this.log.lastIndex, 'Raft: commit beyond the end of the log')
     if (this.role === 'leader') {
-      for (let i = this.commitIndex + 1; i <= index; i++) this.uncommittedBytes -= entryBytes(this.log.entryAt(i))
+      for (let i = this.commitIndex + 1; i <= index; i++)
+        this.uncommittedBytes -= encodedEntryBytes(this.log.entryAt(i))
     }
     this.commitIndex = index
   }
@@ -171,9 +180,4 @@ export class RaftState {
     assert(membership !== null, 'Raft: a membership entry in the log does not decode')
     this.memberships.append(entry.index, membership)
   }
-}
-
-/** What an entry counts against the limits: an empty one is not free. */
-export function entryBytes(entry: Entry): number {
-  return entry.payload.length + ENTRY_OVERHEAD_BYTES
 }

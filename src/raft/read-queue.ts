@@ -18,7 +18,7 @@ export interface ReadRound {
   readonly requests: readonly ReadRequest[]
 }
 
-export interface ReadQuestion {
+interface ReadQuestion {
   readonly context: number
   readonly reads: readonly number[]
   ticksLeft: number

@@ -2,10 +2,10 @@
 import { assert } from '../base/assert.ts'
 import { asLogIndex, asTerm, type LogIndex } from '../base/brand.ts'
 import type { CompactionPoint, HardState } from '../ports/log.ts'
-import type { Entry } from '../protocol/entry.ts'
+import { type Entry, encodedEntryBytes } from '../protocol/entry.ts'
 import { selfVotePersisted } from './election.ts'
 import { Outbox } from './outbox.ts'
-import { entryBytes, type RaftState } from './raft-state.ts'
+import type { RaftState } from './raft-state.ts'
 import { startReads } from './reads.ts'
 import type { RaftStatus, Ready } from './ready.ts'
 import { maybeCommit, sendAppends, sendReadHeartbeats, syncPeers } from './replication.ts'
@@ -87,7 +87,7 @@ export class ReadyBuilder {
     const state = this.#state
     assert(index <= state.givenIndex, 'applied: more than was given')
     // After an image, reports of what was given before it are old news.
-    for (let i = state.appliedIndex + 1; i <= index; i++) state.givenBytes -= entryBytes(state.log.entryAt(i))
+    for (let i = state.appliedIndex + 1; i <= index; i++) state.givenBytes -= encodedEntryBytes(state.log.entryAt(i))
     if (index > state.appliedIndex) state.appliedIndex = index
   }
 
@@ -139,7 +139,7 @@ export class ReadyBuilder {
     const { log, givenIndex, givenBytes, config } = this.#state
     if (givenIndex >= this.#committedLimit()) return null
     const entry = log.entryAt(givenIndex + 1)
-    return givenBytes > 0 && givenBytes + entryBytes(entry) > config.maxApplyBytes ? null : entry
+    return givenBytes > 0 && givenBytes + encodedEntryBytes(entry) > config.maxApplyBytes ? null : entry
   }
 
   #takeCommitted(): readonly Entry[] {
@@ -150,7 +150,7 @@ export class ReadyBuilder {
     for (; entry !== null; entry = this.#nextToGive()) {
       committed.push(entry)
       state.givenIndex = asLogIndex(entry.index)
-      state.givenBytes += entryBytes(entry)
+      state.givenBytes += encodedEntryBytes(entry)
     }
     return committed
   }

@@ -43,7 +43,10 @@ export interface Ready {
   readonly readStates: readonly ReadState[]
   /** Reads that will not be confirmed: leadership was lost. */
   readonly readsRefused: readonly number[]
-  /** The core took over this image (see `installImage`): write the switch to it, then load it. Comes before any `committed` above it. */
+  /**
+   * The core took over this image (see `installImage`): write the switch to it, then load it. Comes before any `committed` above it.
+   * Where `keepsLogSuffix` is false all of the old log goes, in the same write as the switch; `truncateFrom` does not say so.
+   */
   readonly installed: (ImageMeta & { readonly keepsLogSuffix: boolean }) | null
   /** Followers that need an image: their next entry has been compacted away. Asked once until `imageOutcome`. */
   readonly imagesWanted: readonly ReplicaId[]
@@ -65,16 +68,16 @@ export interface RaftConfig {
   readonly heartbeatTicks: number
   readonly electionTicksMin: number
   readonly electionTicksMax: number
-  /** Appends in flight to one follower, in messages and in payload bytes. */
+  /** Appends in flight to one follower, in messages and in bytes. Bytes are those of entries as encoded (entry.ts): an empty one is not free. */
   readonly maxInflightMessages: number
   readonly maxInflightBytes: number
-  /** Payload bytes of one append message; a single larger entry still goes alone. */
+  /** Entry bytes of one append message; a single larger entry still goes alone. */
   readonly maxMessageBytes: number
   /** One entry's payload. */
   readonly maxEntryBytes: number
-  /** Payload bytes proposed and not yet committed; over it `propose` is refused as busy. */
+  /** Entry bytes proposed and not yet committed; over it `propose` is refused as busy. With none outstanding one entry always passes. */
   readonly maxUncommittedBytes: number
-  /** Payload bytes of `committed` in one Ready. */
+  /** Entry bytes given as `committed` and not yet reported by `applied`; one entry always passes. */
   readonly maxApplyBytes: number
   readonly maxPendingReads: number
 }

@@ -15,7 +15,7 @@ import type { ImageMeta, RaftConfig, Ready } from './ready.ts'
 
 export const GROUP = asGroupId(1)
 
-export interface MachineState {
+interface MachineState {
   readonly index: LogIndex
   /** Of all entries applied, in order: equal hashes mean equal histories. */
   readonly hash: number
@@ -50,7 +50,7 @@ export function applyToHash(hash: number, entry: Entry): number {
   return next >>> 0
 }
 
-export interface ReplicaHooks {
+interface ReplicaHooks {
   /** A message leaves. */
   send(message: RaftMessage): void
   onReady?(replica: TestReplica, ready: Ready): void

@@ -1,11 +1,11 @@
 /** The leader's side of replication: proposals, appends in a bounded window, heartbeats, and what is committed. */
 import { assert } from '../base/assert.ts'
 import { asLogIndex, type LogIndex, type ReplicaId, type Term } from '../base/brand.ts'
-import { ENTRY_COMMAND, ENTRY_OVERHEAD_BYTES, type Entry } from '../protocol/entry.ts'
+import { ENTRY_COMMAND, ENTRY_OVERHEAD_BYTES, type Entry, encodedEntryBytes } from '../protocol/entry.ts'
 import type { AppendResponse, HeartbeatResponse } from '../protocol/raft-message.ts'
 import { Progress } from './progress.ts'
 import { quorumIndex } from './quorum.ts'
-import { entryBytes, NOBODY, type RaftState } from './raft-state.ts'
+import { NOBODY, type RaftState } from './raft-state.ts'
 
 export type ProposeResult =
   | { readonly kind: 'accepted'; readonly term: Term; readonly firstIndex: LogIndex; readonly count: number }
@@ -80,7 +80,7 @@ function sendAppend(state: RaftState, peer: Progress, withEntries: boolean): voi
   let last: number = prevIndex
   let bytes = 0
   while (withEntries && last < log.lastIndex) {
-    const size = entryBytes(log.entryAt(last + 1))
+    const size = encodedEntryBytes(log.entryAt(last + 1))
     if (last > prevIndex && bytes + size > state.config.maxMessageBytes) break
     bytes += size
     last++

@@ -2,8 +2,8 @@
 import { assert } from '../base/assert.ts'
 import { asLogIndex, asTerm, type ReplicaId, type Term } from '../base/brand.ts'
 import { EMPTY_BYTES } from '../base/bytes.ts'
-import { ENTRY_NOOP } from '../protocol/entry.ts'
-import { entryBytes, NOBODY, type RaftState } from './raft-state.ts'
+import { ENTRY_NOOP, encodedEntryBytes } from '../protocol/entry.ts'
+import { NOBODY, type RaftState } from './raft-state.ts'
 import { refuseReads } from './reads.ts'
 import { syncPeers } from './replication.ts'
 
@@ -60,12 +60,12 @@ export function becomeLeader(state: RaftState): void {
   state.termStart = asLogIndex(state.log.lastIndex + 1)
   state.commitAtTick = state.log.lastIndex
   for (let i = state.commitIndex + 1; i <= state.log.lastIndex; i++) {
-    state.uncommittedBytes += entryBytes(state.log.entryAt(i))
+    state.uncommittedBytes += encodedEntryBytes(state.log.entryAt(i))
   }
   syncPeers(state)
   if (!state.mutations.noNoop) {
     const noop = { term: state.term, index: state.termStart, kind: ENTRY_NOOP, payload: EMPTY_BYTES } as const
     state.append(noop)
-    state.uncommittedBytes += entryBytes(noop)
+    state.uncommittedBytes += encodedEntryBytes(noop)
   }
 }

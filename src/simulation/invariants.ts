@@ -24,13 +24,16 @@ export class Invariants {
   readonly violations: string[] = []
   readonly coverage: Record<string, number> = {}
   readonly #cluster: SimCluster
+  readonly #onLeader: (nodeId: number) => void
   /** By group: what was applied at each index, by the first replica that applied it. */
   readonly #history: Applied[][]
   readonly #leaders = new Map<string, number>()
   readonly #seen = new WeakMap<RaftReplica, Seen>()
 
-  constructor(cluster: SimCluster) {
+  /** `onLeader` hears of each new leadership. */
+  constructor(cluster: SimCluster, onLeader: (nodeId: number) => void) {
     this.#cluster = cluster
+    this.#onLeader = onLeader
     this.#history = Array.from({ length: cluster.groupCount + 1 }, () => [])
   }
 
@@ -98,6 +101,7 @@ export class Invariants {
 
   #newLeader(nodeId: number, group: number, core: RaftCore): void {
     this.#count('elections')
+    this.#onLeader(nodeId)
     const key = `${group}:${core.term}`
     const other = this.#leaders.get(key)
     if (other !== undefined && other !== nodeId) {

@@ -10,6 +10,7 @@ import type { SimCluster, SimHost } from './sim-cluster.ts'
 const KINDS = [
   'crash',
   'crashAll',
+  'hunt',
   'pause',
   'isolate',
   'oneWay',
@@ -38,6 +39,8 @@ export class Nemesis {
   readonly #meanGapMs: number
   readonly #churn: MembershipChurn
   #active = false
+  #huntUntilMs = 0
+  #huntMs = 0
 
   constructor(scheduler: Scheduler, cluster: SimCluster) {
     this.#scheduler = scheduler
@@ -56,6 +59,17 @@ export class Nemesis {
   start(): void {
     this.#active = true
     this.#next()
+  }
+
+  /** While a hunt is on, whoever is elected is killed moments later: figure 8 of the paper, again and again. */
+  onLeader(nodeId: number): void {
+    if (!this.#active || this.#scheduler.nowMs > this.#huntUntilMs || !this.#random.chance(0.8)) return
+    const host = this.#cluster.host(nodeId)
+    this.#scheduler.after(this.#random.unit() * this.#huntMs, `hunt n${nodeId}`, () => {
+      if (!this.#active || host.state === 'down') return
+      this.counts.huntKill = (this.counts.huntKill ?? 0) + 1
+      this.#crash(host)
+    })
   }
 
   /** A node that ended itself comes back. True: it had to end, because of an error that we injected. */
@@ -101,6 +115,10 @@ export class Nemesis {
         return this.#crash(host)
       case 'crashAll':
         for (const one of hosts) this.#crash(one)
+        return
+      case 'hunt':
+        this.#huntUntilMs = this.#scheduler.nowMs + this.#random.between(5_000, 15_000)
+        this.#huntMs = this.#random.pick([3, 10, 40])
         return
       case 'pause':
         return this.#pause(host)

@@ -344,11 +344,13 @@ function wordsOf(key: string, operation: RegisterOperation): string[] {
 class OrderClient extends WorkloadClient {
   #next = 0
   #busy = false
+  /** A write whose outcome is unknown may run at any later time: then the client goes on with another key. */
+  #key = 0
 
   protected round(): void {
     if (this.#busy || this.client.unanswered > 0) return
     this.#busy = true
-    const key = 'order'
+    const key = `order${this.#key}`
     const depth = this.context.scheduler.random.between(2, 6)
     let open = 2 * depth
     let doubtful = false
@@ -361,7 +363,10 @@ class OrderClient extends WorkloadClient {
       this.client.send(['SET', key, value], (reply) => {
         const of = fate(reply)
         this.countFate(of)
-        if (of !== 'ok') doubtful = true
+        if (of !== 'ok' && !doubtful) {
+          doubtful = true
+          this.#key++
+        }
         settled()
       })
       this.client.send(['GET', key], (reply) => {

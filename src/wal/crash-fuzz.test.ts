@@ -36,7 +36,7 @@ function live(world: WalWorld, rounds: number, groups: number, faults: boolean):
 describe('the log under crashes', () => {
   it('gives back exactly what flush confirmed, or a little more', () => {
     let flushes = 0
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 30; seed++) {
       const world = new WalWorld(seed)
       try {
         live(world, 12, 3, false)
@@ -45,12 +45,12 @@ describe('the log under crashes', () => {
       }
       flushes += world.flushes
     }
-    expect(flushes).toBeGreaterThan(5_000)
+    expect(flushes).toBeGreaterThan(2_500)
   })
 
   it('does so with failing writes, syncs, renames and full disks', () => {
     let faults = 0
-    for (let seed = 1000; seed < 1060; seed++) {
+    for (let seed = 1000; seed < 1030; seed++) {
       const world = new WalWorld(seed)
       try {
         live(world, 12, 3, true)
@@ -59,7 +59,7 @@ describe('the log under crashes', () => {
       }
       faults += world.disk.counts.faults
     }
-    expect(faults).toBeGreaterThan(100)
+    expect(faults).toBeGreaterThan(50)
   })
 
   it('runs the same way twice', () => {

@@ -42,17 +42,24 @@ export interface GatheredBatch {
 
 const KEPT_BUFFERS = 3
 
+/** A batch takes at most a quarter of a segment, so that an opening and a tail always find room beside it. */
+export function maxBatchBytesOf(options: { readonly maxBatchBytes: number; readonly segmentBytes: number }): number {
+  return Math.min(options.maxBatchBytes, Math.floor(options.segmentBytes / 4))
+}
+
 export class Gathering {
   readonly #maxBatchBytes: number
+  readonly #maxEntryBytes: number
   readonly #waiting: GatheredBatch[] = []
   readonly #buffers: BytesWriter[] = []
   #waitingBytes = 0
   #lastNumber = 0
 
-  /** `maxBatchBytes` bounds a batch's payload; a single larger entry goes alone. */
-  constructor(maxBatchBytes: number) {
+  /** `maxBatchBytes` bounds a batch's payload; a single larger entry, of at most `maxEntryBytes`, goes alone. */
+  constructor(maxBatchBytes: number, maxEntryBytes: number) {
     assert(maxBatchBytes >= 1024, 'Gathering: batches of less than 1 KiB')
     this.#maxBatchBytes = maxBatchBytes
+    this.#maxEntryBytes = maxEntryBytes
   }
 
   get waitingBytes(): number {
@@ -97,7 +104,9 @@ export class Gathering {
     if (hasState(write)) this.#appendState(write)
     if (entries === undefined) return
     for (let from = 0; from < entries.length; ) {
-      const { writer, changes } = this.#open(ENTRIES_RECORD_OVERHEAD_BYTES + encodedEntryBytes(entries[from]))
+      const firstBytes = encodedEntryBytes(entries[from])
+      assert(firstBytes <= this.#maxEntryBytes, 'Gathering: an entry larger than half a segment')
+      const { writer, changes } = this.#open(ENTRIES_RECORD_OVERHEAD_BYTES + firstBytes)
       const start = writer.length
       const to = entriesThatFit(entries, from, this.#maxBatchBytes + BATCH_HEADER_BYTES - start)
       writeEntries(writer, 'entries', group, entries, from, to)

@@ -6,10 +6,12 @@ import { assert, present } from '../base/assert.ts'
 import { asLogIndex, type GroupId } from '../base/brand.ts'
 import type { BytesWriter } from '../base/bytes.ts'
 import type { LiveEntries } from '../ports/log.ts'
-import type { SegmentEnd } from './format.ts'
+import { encodedEntryBytes } from '../protocol/entry.ts'
+import { BATCH_HEADER_BYTES, type SegmentEnd } from './format.ts'
 import type { GatheredBatch, GatheredChange } from './gathering.ts'
-import { GroupTrack } from './group-track.ts'
+import { GroupTrack, type LiveRun } from './group-track.ts'
 import {
+  ENTRIES_RECORD_OVERHEAD_BYTES,
   entriesThatFit,
   type OpenedHow,
   SMALL_RECORD_MAX_BYTES,
@@ -115,31 +117,50 @@ export class LiveGroups {
   }
 
   /**
-   * Copies some live entries of the segment into the writer, at most COPY_RECORD_MAX_BYTES of them; `relocate` must follow once the
-   * copy goes out. The owner may be ahead of the log (it has truncated or compacted, and the record of that is yet
-   * to be written): only entries whose term is the log's own are the same entries. Null where there is none.
+   * Copies live entries of the segment into the writer, about `maxBytes` of them, in records of at most
+   * COPY_RECORD_MAX_BYTES; `relocate` must follow once they go out. The owner may be ahead of the log (it has truncated
+   * or compacted, and the record of that is yet to be written): only entries whose term is the log's own are the same entries.
    */
-  copyForward(segment: number, liveEntries: LiveEntries, writer: BytesWriter): CopiedRange | null {
+  copyForward(segment: number, liveEntries: LiveEntries, maxBytes: number, writer: BytesWriter): CopiedRange[] {
+    const copied: CopiedRange[] = []
     for (const track of this.#tracks.values()) {
-      const run = track.runs.find((candidate) => candidate.segment === segment)
-      if (run === undefined) continue
-      const offered = liveEntries(track.group, asLogIndex(run.first), asLogIndex(run.last))
-      const start = offered.findIndex((entry) => entry.index >= run.first)
-      if (start < 0) continue
-      const to = entriesThatFit(offered, start, COPY_RECORD_MAX_BYTES)
-      let end = start
-      while (end < to && offered[end].index <= run.last && track.termAt(offered[end].index) === offered[end].term) end++
-      if (end === start) continue
-      const before = writer.length
-      writeEntries(writer, 'copy', track.group, offered, start, end)
-      const bytes = writer.length - before
-      return { group: track.group, first: offered[start].index, last: offered[end - 1].index, bytes }
+      for (const run of track.runs) {
+        if (run.segment !== segment) continue
+        const room = Math.min(COPY_RECORD_MAX_BYTES, maxBytes - (writer.length - BATCH_HEADER_BYTES))
+        if (room < SMALL_RECORD_MAX_BYTES && copied.length > 0) return copied
+        const range = copyRun(track, run, liveEntries, room, writer, copied.length === 0)
+        if (range !== null) copied.push(range)
+      }
     }
-    return null
+    return copied
   }
 
   relocate(copied: CopiedRange, segment: number): void {
     const track = present(this.#tracks.get(copied.group), `group ${copied.group} is not in the log`)
     track.relocate(copied.first, copied.last, segment, copied.bytes)
   }
+}
+
+/** `alone`: nothing else is in the batch yet, so even an entry that is larger than the room goes into it. */
+function copyRun(
+  track: GroupTrack,
+  run: LiveRun,
+  liveEntries: LiveEntries,
+  room: number,
+  writer: BytesWriter,
+  alone: boolean,
+): CopiedRange | null {
+  const offered = liveEntries(track.group, asLogIndex(run.first), asLogIndex(run.last))
+  const start = offered.findIndex((entry) => entry.index >= run.first)
+  if (start < 0) return null
+  const needed = ENTRIES_RECORD_OVERHEAD_BYTES + encodedEntryBytes(offered[start])
+  if (!alone && needed > room) return null
+  const to = entriesThatFit(offered, start, room)
+  let end = start
+  while (end < to && offered[end].index <= run.last && track.termAt(offered[end].index) === offered[end].term) end++
+  if (end === start) return null
+  const before = writer.length
+  writeEntries(writer, 'copy', track.group, offered, start, end)
+  const bytes = writer.length - before
+  return { group: track.group, first: offered[start].index, last: offered[end - 1].index, bytes }
 }

@@ -10,6 +10,7 @@ import type { Disk } from '../ports/disk.ts'
 import type { RecoveredGroup } from '../ports/log.ts'
 import type { Logger } from '../ports/logger.ts'
 import { BATCH_CUT, BATCH_DATA, BATCH_HEADER_BYTES, BATCH_OPENING, type BatchKind, type SegmentEnd } from './format.ts'
+import { maxBatchBytesOf } from './gathering.ts'
 import { LiveGroups } from './live-groups.ts'
 import { NO_WAL_MUTATIONS } from './mutations.ts'
 import { OPENED_BY_RECOVERY, OPENED_FRESH, writeCut } from './records.ts'
@@ -85,6 +86,7 @@ class Rewrite {
   readonly #done: (result: OpenLogFilesResult) => void
   readonly #pool: SegmentPool
   readonly #appender: SegmentAppender
+  readonly #maxBatchBytes: number
 
   constructor(
     disk: Disk,
@@ -99,6 +101,7 @@ class Rewrite {
     this.#log = log
     this.#fail = fail
     this.#done = done
+    this.#maxBatchBytes = maxBatchBytesOf(options)
     const { directory, segmentBytes, spareSegments } = options
     const { highestIncarnation, spareNumbers, unfinishedNumbers } = log.files
     const logId = log.files.logId ?? options.logId
@@ -122,7 +125,7 @@ class Rewrite {
     const predecessor: SegmentEnd = end ?? { incarnation: 0, offset: 0, sequence: 0, chain: 0 }
     const states = new LiveGroups(replay.tracks())
     const batches = states
-      .openingBatches(how, predecessor, this.#options.maxBatchBytes, buffer)
+      .openingBatches(how, predecessor, this.#maxBatchBytes, buffer)
       .map((writer): OpeningBatch => ({ kind: BATCH_OPENING, writer }))
     if (end === null) return batches
     for (const payload of tail) {
@@ -144,6 +147,7 @@ class Rewrite {
       return replay.finish()
     } catch (error) {
       if (!(error instanceof ReplayError)) throw error
+      this.#pool.halt()
       this.#done({ kind: 'corrupt', message: `the log is damaged: ${error.message}` })
       return null
     }
@@ -157,6 +161,7 @@ class Rewrite {
     const { kind, writer } = batches[position]
     if (!this.#appender.fits(writer.length - BATCH_HEADER_BYTES)) {
       const { directory, segmentBytes } = this.#options
+      this.#pool.halt()
       this.#fail(`${directory}: segments of ${segmentBytes} bytes are too small for what the log holds`)
       return
     }

@@ -66,7 +66,7 @@ describe('group commit', () => {
   it('takes entries as large as a value may be, and splits what is more than a batch', () => {
     const world = withGroups(
       new WalWorld(3, {
-        segmentBytes: 16 * 1024 * 1024,
+        segmentBytes: 24 * 1024 * 1024,
         maxBatchBytes: 1024 * 1024,
         maxPendingBytes: 16 * 1024 * 1024,
       }),

@@ -13,8 +13,8 @@ import type { Clock, Timer } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { GroupWrite, LiveEntries, NodeLog, RecoveredGroup } from '../ports/log.ts'
 import type { Logger } from '../ports/logger.ts'
-import { BATCH_DATA, BATCH_HEADER_BYTES, BATCH_MARK, BATCH_OPENING, type BatchKind } from './format.ts'
-import { type GatheredBatch, Gathering } from './gathering.ts'
+import { BATCH_DATA, BATCH_HEADER_BYTES, BATCH_MARK, BATCH_OPENING, type BatchKind, batchBytes } from './format.ts'
+import { type GatheredBatch, Gathering, maxBatchBytesOf } from './gathering.ts'
 import type { LiveGroups } from './live-groups.ts'
 import type { WalMutations } from './mutations.ts'
 import { openLogFiles } from './opening.ts'
@@ -24,8 +24,9 @@ import type { SegmentPool } from './segment-pool.ts'
 
 export interface WalOptions {
   readonly directory: string
+  /** Whole blocks of 4 KiB. An entry may take up half of it. */
   readonly segmentBytes: number
-  /** A batch's payload; a single larger record goes alone. */
+  /** A batch's payload; a single larger record goes alone. At most a quarter of a segment counts. */
   readonly maxBatchBytes: number
   /** Appended and not yet on disk. Above it `hasRoom` is false; `append` refuses to go past twice of it. */
   readonly maxPendingBytes: number
@@ -102,6 +103,8 @@ interface Flush {
 }
 
 const MAX_FLUSHES = 1 << 20
+/** What copying may owe to what users wrote, at most. */
+const COPY_CREDIT_SEGMENTS = 4
 
 export class WriteAheadLog implements NodeLog {
   readonly #clock: Clock
@@ -124,6 +127,7 @@ export class WriteAheadLog implements NodeLog {
   #freeDue = true
   #copyRefused = false
   #copiedLast = false
+  #copyCreditBytes: number
   #markDue = true
   #timer: Timer | null = null
   #idleSinceMs: number
@@ -141,7 +145,8 @@ export class WriteAheadLog implements NodeLog {
     this.#appender = parts.appender
     this.#groups = parts.groups
     this.#segments = parts.segments
-    this.#gathering = new Gathering(options.maxBatchBytes)
+    this.#gathering = new Gathering(maxBatchBytesOf(options), Math.floor(options.segmentBytes / 2))
+    this.#copyCreditBytes = options.segmentBytes
     this.#idleSinceMs = clock.monotonicMs()
     this.#armTimer(options.markAfterIdleMs)
   }
@@ -246,6 +251,8 @@ export class WriteAheadLog implements NodeLog {
     const batch = this.#gathering.shift()
     if (batch !== undefined) {
       this.#copyRefused = false
+      const creditMax = COPY_CREDIT_SEGMENTS * this.#options.segmentBytes
+      this.#copyCreditBytes = Math.min(creditMax, this.#copyCreditBytes + batchBytes(batch.writer.length))
       this.#inFlight = batch
       this.#write(BATCH_DATA, batch.writer, () => this.#groups.apply(batch, this.#appender.incarnation))
     } else if (this.#closing !== null) {
@@ -277,7 +284,7 @@ export class WriteAheadLog implements NodeLog {
       this.#openingProven = false
       this.#freeDue = true
       const buffer = (): BytesWriter => this.#gathering.buffer()
-      const batches = this.#groups.openingBatches(OPENED_BY_ROLL, end, this.#options.maxBatchBytes, buffer)
+      const batches = this.#groups.openingBatches(OPENED_BY_ROLL, end, maxBatchBytesOf(this.#options), buffer)
       const writeFrom = (position: number): void => {
         if (position === batches.length) {
           then()
@@ -321,28 +328,32 @@ export class WriteAheadLog implements NodeLog {
 
   /**
    * A slow group must not keep segments for ever: its live entries are copied to the end of the log. Only where that
-   * gains at least as much as it costs: the oldest segment, or all of them together, are at most half alive. So
-   * copying ends, and the log is never more than about twice its live entries (which checkpoints bound).
+   * gains at least as much as it costs: the oldest segment, or all of them together, are at most half alive; and no more than
+   * what users have written, so that it never goes on by itself.
    */
   #startCopy(): boolean {
     const oldest = this.#segments[0]
-    if (oldest === undefined || this.#copyRefused || this.segmentsInUse <= this.#options.copyForwardSegments)
-      return false
+    if (oldest === undefined || this.segmentsInUse <= this.#options.copyForwardSegments) return false
+    if (this.#copyRefused || this.#copyCreditBytes <= 0) return false
     const live = this.#groups.liveBytes(oldest.incarnation)
     if (live < 0) return false
     const allBytes = this.segmentsInUse * oldest.segmentBytes
     if (live > oldest.segmentBytes / 2 && this.#groups.allLiveBytes() > allBytes / 2) return false
     const writer = this.#gathering.buffer()
-    const copied = this.#groups.copyForward(oldest.incarnation, this.#liveEntries, writer)
+    const maxBytes = maxBatchBytesOf(this.#options)
+    const copied = this.#groups.copyForward(oldest.incarnation, this.#liveEntries, maxBytes, writer)
     // The owner has moved on, and its records are on their way: asked again after the next batch.
-    this.#copyRefused = copied === null
-    if (copied === null) {
+    this.#copyRefused = copied.length === 0
+    if (copied.length === 0) {
       this.#gathering.release(writer)
       return false
     }
     this.#copiedLast = true
     this.#freeDue = true
-    this.#write(BATCH_DATA, writer, () => this.#groups.relocate(copied, this.#appender.incarnation))
+    this.#copyCreditBytes -= batchBytes(writer.length)
+    this.#write(BATCH_DATA, writer, () => {
+      for (const range of copied) this.#groups.relocate(range, this.#appender.incarnation)
+    })
     return true
   }
 

@@ -10,7 +10,7 @@ export interface CompactionLimits {
   readonly checkpointEntries: number
   /** Entries kept behind the checkpoint for followers, where they take less than half of `retainedBytesMax`. */
   readonly trailingEntries: number
-  /** The live log is never kept above this for a follower's sake: it gets an image instead. */
+  /** The live log is not kept above this for a follower's sake: it gets an image instead. Twice of it for one that is getting an image. */
   readonly retainedBytesMax: number
 }
 
@@ -21,9 +21,17 @@ export const DEFAULT_COMPACTION_LIMITS: CompactionLimits = {
   retainedBytesMax: 192 * 1024 * 1024,
 }
 
+/** Writers are slowed above `retainedBytesMax` while an image is under way; beyond this multiple of it the image is given up. */
+const PINNED_SHARE_MAX = 2
+
 export function checkpointDue(
   limits: CompactionLimits,
-  state: { readonly memtableBytes: number; readonly logBytes: number; readonly entriesSinceCheckpoint: number },
+  state: {
+    readonly memtableBytes: number
+    /** Written since the last checkpoint: what is kept behind it for followers is no reason for another. */
+    readonly logBytes: number
+    readonly entriesSinceCheckpoint: number
+  },
 ): boolean {
   if (state.entriesSinceCheckpoint === 0) return false
   return (
@@ -39,11 +47,15 @@ export function compactionTarget(
   state: {
     readonly checkpointed: LogIndex
     readonly logBytes: number
-    /** The lowest index that any member or image transfer still needs kept after it; Infinity: none known. */
+    /** The lowest index that any member still needs kept after it; Infinity: none known. */
     readonly neededAfter: number
+    /** The same for receivers of images, which would need another image at once; Infinity: none. */
+    readonly pinnedAfter: number
   },
 ): LogIndex {
-  if (state.logBytes >= limits.retainedBytesMax) return state.checkpointed
-  const trailing = state.logBytes < limits.retainedBytesMax / 2 ? limits.trailingEntries : 0
-  return asLogIndex(Math.max(0, Math.min(state.checkpointed - trailing, state.neededAfter)))
+  const { checkpointed, logBytes, neededAfter, pinnedAfter } = state
+  if (logBytes >= limits.retainedBytesMax * PINNED_SHARE_MAX) return checkpointed
+  if (logBytes >= limits.retainedBytesMax) return asLogIndex(Math.min(checkpointed, pinnedAfter))
+  const trailing = logBytes < limits.retainedBytesMax / 2 ? limits.trailingEntries : 0
+  return asLogIndex(Math.max(0, Math.min(checkpointed - trailing, neededAfter, pinnedAfter)))
 }

@@ -12,7 +12,7 @@ export interface PendingRead {
   readonly slot: SlotId
   readonly command: Uint8Array
   readonly waiter: Settle
-  /** How many proposals of this replica must have their outcome first (`PendingProposals.settledEver`): the caller's own earlier writes. */
+  /** Up to which ordinal this replica's proposals must have their outcome first (`PendingProposals.settledThrough`): the caller's own earlier writes. */
   readonly afterProposals: number
 }
 
@@ -74,7 +74,7 @@ export class PendingReads {
   }
 
   /** Runs all reads that `applied` satisfies; `run` returns false where the read needs a tick first. */
-  serve(applied: LogIndex, settledProposals: number, run: (read: PendingRead) => boolean): void {
+  serve(applied: LogIndex, settledThrough: number, run: (read: PendingRead) => boolean): void {
     if (this.#confirmed.length === 0) return
     const later: ConfirmedReads[] = []
     const batches = this.#confirmed
@@ -86,7 +86,7 @@ export class PendingReads {
       }
       let waiting: PendingRead[] | null = null
       for (const read of batch.reads) {
-        if (read.afterProposals > settledProposals) {
+        if (read.afterProposals > settledThrough) {
           waiting ??= []
           waiting.push(read)
         } else if (run(read)) this.#count--

@@ -1,7 +1,7 @@
 /**
  * One replica of one Raft group on this node: drives the pure core. Carries each Ready to the log, the network and the state
- * machine in the order that its types prescribe, answers proposals and reads, takes checkpoints, sends and installs images.
- * It runs in turns that the engine gives it (node/engine.ts); between turns it only queues.
+ * machine in the order that its types prescribe, and answers proposals and reads. Checkpoints and the transfer of images have
+ * files of their own; the switch to an image is here. It runs in turns that the engine gives it (node/engine.ts); between turns it only queues.
  */
 import { assert, present } from '../../base/assert.ts'
 import {
@@ -14,10 +14,7 @@ import {
   type SlotId,
 } from '../../base/brand.ts'
 import { EMPTY_BYTES, latin1Bytes } from '../../base/bytes.ts'
-import type { BaseFileStore } from '../../ports/base-file.ts'
-import type { Clock } from '../../ports/clock.ts'
-import type { CompactionPoint, GroupWrite, NodeLog } from '../../ports/log.ts'
-import type { Logger } from '../../ports/logger.ts'
+import type { GroupWrite } from '../../ports/log.ts'
 import type { StateMachine } from '../../ports/state-machine.ts'
 import { encodePayload, PAYLOAD_TICK, payloadGrows, stampPayload } from '../../protocol/command.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, type Entry } from '../../protocol/entry.ts'
@@ -28,59 +25,14 @@ import { OUTCOME_REPLY, type RequestOutcome } from '../../protocol/request-messa
 import type { MembershipChange, ProposeMembershipResult, RaftCore } from '../../raft/raft-core.ts'
 import type { RaftStatus, Ready } from '../../raft/ready.ts'
 import type { CheckpointMeta, ReplicaStore } from '../../store/store.ts'
-import { type CompactionLimits, checkpointDue, compactionTarget } from './compaction-policy.ts'
-import { ImageReceiver } from './image-receiver.ts'
-import { ImageSender } from './image-sender.ts'
 import { PendingProposals } from './pending-proposals.ts'
 import { type PendingRead, PendingReads } from './pending-reads.ts'
+import { ReplicaCheckpoints } from './replica-checkpoints.ts'
+import type { ReplicaHost, ReplicaOptions, ReplicaState, UnsyncedReady } from './replica-host.ts'
+import { ReplicaImages } from './replica-images.ts'
 import type { Settle } from './settle.ts'
 
-export interface ReplicaState {
-  readonly store: ReplicaStore
-  readonly machine: StateMachine
-}
-
-/** What the node gives to each of its replicas. */
-export interface ReplicaHost {
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly log: NodeLog
-  readonly baseFiles: BaseFileStore
-  /** The consensus lane; lost where the peer is away: Raft repeats. */
-  sendConsensus(to: NodeId, message: RaftMessage): void
-  /** The images lane; false: refused now, `onImagesWritable` follows. */
-  sendImage(to: NodeId, bytes: Uint8Array): boolean
-  /** Asks for a turn. */
-  wake(replica: RaftReplica): void
-  statusChanged(replica: RaftReplica, status: RaftStatus): void
-  /** The leader's clock for entries, clamped to its quorum's clocks; 0: it must not stamp ahead. */
-  stampMs(membership: Membership): number
-  openState(group: GroupId, directory: number, done: (error: string | null, state: ReplicaState | null) => void): void
-  /** False once the disk holds only what is kept for hard state and deletes: writes that grow are refused. */
-  acceptsGrowth(): boolean
-  /** Ends the process: going on would risk acknowledged data. */
-  fatal(message: string): void
-}
-
-export interface ReplicaOptions {
-  readonly group: GroupId
-  readonly replicaId: ReplicaId
-  /** Where this replica's numbered base directories are. */
-  readonly path: string
-  readonly baseDirectory: number
-  readonly genesisMembership: Membership
-  readonly limits: CompactionLimits
-  readonly maxPendingProposals: number
-  readonly maxPendingReads: number
-}
-
-/** A Ready that waits for the disk, in the order in which they were taken. */
-export interface UnsyncedReady {
-  readonly replica: RaftReplica
-  readonly number: number
-  readonly messages: readonly RaftMessage[]
-  readonly switchTo: number | null
-}
+export type { ReplicaHost, ReplicaState, UnsyncedReady } from './replica-host.ts'
 
 const DISKFULL = latin1Bytes(
   '-DISKFULL the leader of this slot is out of disk space: delete keys or give it a larger disk\r\n',
@@ -88,8 +40,11 @@ const DISKFULL = latin1Bytes(
 /** Of entries that the leader makes itself: under no session. */
 const OWN_PAYLOAD = { stampMs: 0, session: 0, sequence: 0, lowestUnanswered: 0, retryUntilMs: 0 } as const
 const READIES_PER_TURN = 16
+/** Entries applied in one turn, about: a replica that catches up must not keep the node's ticks and heartbeats waiting. */
+const APPLIED_PER_TURN = 8192
 const PROPOSALS_PER_BATCH = 4096
-const PROPOSAL_BYTES_PER_BATCH = 1 << 20
+/** The log's room is asked for only before a turn: so much may go in at once. */
+const PROPOSAL_BYTES_PER_TURN = 4 << 20
 /** Above the retained log bound, while an image is under way, proposals go in at this rate a turn. */
 const SLOWED_PROPOSALS_PER_TURN = 16
 
@@ -102,16 +57,12 @@ export class RaftReplica {
   readonly #proposals: PendingProposals
   readonly #reads: PendingReads
   readonly #nodes = new Map<ReplicaId, NodeId>()
-  readonly #senders = new Map<ReplicaId, ImageSender>()
-  readonly #receiver: ImageReceiver
+  readonly #images: ReplicaImages
+  readonly #checkpoints: ReplicaCheckpoints
   #store: ReplicaStore
   #machine: StateMachine
   #applied: LogIndex
   #appliedMembership: Membership
-  #checkpointed: LogIndex
-  #baseDirectory: number
-  #nextDirectory: number
-  #nextTransfer = 1
   #unsynced = 0
   /** Set from the core's taking over an image until its store is open; applying waits. */
   #switching = false
@@ -119,8 +70,11 @@ export class RaftReplica {
   #backlog: (readonly Entry[])[] = []
   #tickUnderWay = false
   #housekeeping = 0
-  #leading = false
+  /** 0: it does not lead, as far as the Readys have told. */
+  #leadingTerm = 0
   #closed = false
+  #storeClosed = false
+  readonly #whenClosed: (() => void)[] = []
 
   constructor(options: ReplicaOptions, host: ReplicaHost, core: RaftCore, state: ReplicaState) {
     this.group = options.group
@@ -134,33 +88,58 @@ export class RaftReplica {
     this.#reads = new PendingReads(options.maxPendingReads)
     const meta = state.store.meta
     this.#applied = meta?.applied ?? asLogIndex(0)
-    this.#checkpointed = this.#applied
     this.#appliedMembership = meta?.membership ?? options.genesisMembership
-    this.#baseDirectory = options.baseDirectory
-    this.#nextDirectory = options.baseDirectory + 1
-    this.#receiver = new ImageReceiver({
-      clock: host.clock,
-      send: (to, bytes) => host.sendImage(to, bytes),
-      wants: (offer) =>
-        !this.#switching && core.wantsImage({ index: offer.index, term: offer.lastTerm, membership: offer.membership }),
-      install: (done) => {
-        const directory = this.#nextDirectory++
-        host.baseFiles.install(options.path, directory, (error, install) => done(error, install, directory))
-      },
-      received: (offer, directory) => {
-        if (this.#switching || this.#closed) return false
-        const meta = { index: offer.index, term: offer.lastTerm, membership: offer.membership }
-        this.#installedDirectory = directory
-        const taken = core.installImage(meta, offer.term, offer.from)
-        host.wake(this)
-        return taken
-      },
-    })
+    this.#images = this.#makeImages()
+    this.#checkpoints = this.#makeCheckpoints()
+    this.#images.clearOldBases(options.baseDirectory)
     this.#learnNodes(core.membership)
   }
 
+  #makeImages(): ReplicaImages {
+    const { group, replicaId, core } = this
+    const { path, baseDirectory } = this.#options
+    const { clock, logger, baseFiles } = this.#host
+    const ports = {
+      group,
+      replicaId,
+      path,
+      clock,
+      logger,
+      baseFiles,
+      core,
+      store: () => this.#store,
+      send: (to: NodeId, bytes: Uint8Array) => this.#host.sendImage(to, bytes),
+      wake: () => this.#host.wake(this),
+      switching: () => this.#switching,
+      taken: (directory: number) => {
+        this.#installedDirectory = directory
+      },
+    }
+    return new ReplicaImages(ports, baseDirectory)
+  }
+
+  #makeCheckpoints(): ReplicaCheckpoints {
+    const { group, core } = this
+    const { clock, logger, log } = this.#host
+    const ports = {
+      group,
+      limits: this.#options.limits,
+      clock,
+      logger,
+      log,
+      core,
+      store: () => this.#store,
+      switching: () => this.#switching,
+      meta: () => this.#checkpointMeta(),
+      pinnedAfter: () => this.#images.pinnedAfter(),
+      wake: () => this.#host.wake(this),
+      fatal: (message: string) => this.#host.fatal(message),
+    }
+    return new ReplicaCheckpoints(ports, this.#applied)
+  }
+
   get isLeader(): boolean {
-    return this.core.role === 'leader'
+    return this.core.role === 'leader' && !this.#closed
   }
 
   get applied(): LogIndex {
@@ -190,10 +169,11 @@ export class RaftReplica {
 
   /** The node that leads, as far as known. */
   get leaderNode(): NodeId | null {
-    return this.core.leader === 0 ? null : this.nodeOf(this.core.leader)
+    return this.core.leader === 0 || this.#closed ? null : this.nodeOf(this.core.leader)
   }
 
   tick(): void {
+    if (this.#closed) return
     this.core.tick()
     if (this.core.hasReady()) this.#host.wake(this)
   }
@@ -224,15 +204,16 @@ export class RaftReplica {
     return this.#appliedMembership
   }
 
-  /** Queues a write; `payload` is stamped in place later and must belong to this call alone. False: too many wait, nothing was queued. */
+  /** Queues a write; `payload` is stamped in place later and must belong to this call alone. False: closed, or too many wait; nothing was queued. */
   propose(payload: Uint8Array, waiter: Settle): boolean {
-    if (!this.#proposals.gather(payload, waiter)) return false
+    if (this.#closed || !this.#proposals.gather(payload, waiter)) return false
     this.#host.wake(this)
     return true
   }
 
-  /** Queues a linearizable read. With `afterWrites` it sees every write proposed here before it. */
+  /** Queues a linearizable read. With `afterWrites` it sees every write proposed here before it. False as in `propose`. */
   read(slot: SlotId, command: Uint8Array, afterWrites: boolean, waiter: Settle): boolean {
+    if (this.#closed) return false
     const afterProposals = afterWrites ? this.#proposals.gatheredEver : 0
     if (!this.#reads.gather({ slot, command, waiter, afterProposals })) return false
     this.#host.wake(this)
@@ -260,12 +241,15 @@ export class RaftReplica {
   /** One turn: take what the core has ready, hand it gathered proposals (where the engine lets the batch close) and reads, and again. */
   turn(mayPropose: boolean, unsynced: UnsyncedReady[]): void {
     if (this.#closed) return
-    this.#drain(unsynced)
+    const applyUntil = this.#applied + APPLIED_PER_TURN
+    this.#drain(unsynced, applyUntil)
     if (mayPropose) this.#submitProposals()
     this.#submitReads()
-    this.#drain(unsynced)
+    this.#drain(unsynced, applyUntil)
+    // Reads that waited for proposals which were answered without a Ready.
+    this.#serveReads()
     if (this.core.hasReady()) this.#host.wake(this)
-    this.#checkpointWhenDue()
+    this.#checkpoints.whenDue(this.#applied)
   }
 
   /** The log has synced this Ready and all before it. */
@@ -279,27 +263,36 @@ export class RaftReplica {
   }
 
   onImageMessage(from: NodeId, message: ImageMessage): void {
-    if (this.#closed || message.to !== this.replicaId) return
-    if (message.type === 'offer' || message.type === 'chunk' || message.type === 'end') {
-      this.#receiver.onMessage(from, message)
-    } else this.#senders.get(message.from)?.onMessage(message)
+    if (!this.#closed && message.to === this.replicaId) this.#images.onMessage(from, message)
   }
 
   onImagesWritable(to: NodeId): void {
-    for (const sender of this.#senders.values()) if (sender.toNode === to) sender.onWritable()
+    this.#images.onWritable(to)
   }
 
+  /** Writes a checkpoint of what has been applied, then lets the log before it go. */
+  checkpoint(): void {
+    this.#checkpoints.begin(this.#applied)
+  }
+
+  /** All that waits is refused or unknown at once; the store closes after what it is doing. Safe to call again. */
   close(done: () => void): void {
+    if (this.#storeClosed) return this.#host.clock.defer(done)
+    this.#whenClosed.push(done)
+    if (this.#closed) return
     this.#closed = true
-    this.#receiver.abort()
-    for (const sender of [...this.#senders.values()]) sender.end(false)
+    this.#images.close()
+    this.#checkpoints.close()
     this.#proposals.leadershipLost()
     this.#reads.leadershipLost()
-    this.#store.close(done)
+    this.#store.close(() => {
+      this.#storeClosed = true
+      for (const closed of this.#whenClosed.splice(0)) closed()
+    })
   }
 
-  #drain(unsynced: UnsyncedReady[]): void {
-    for (let i = 0; i < READIES_PER_TURN && this.core.hasReady(); i++) {
+  #drain(unsynced: UnsyncedReady[], applyUntil: number): void {
+    for (let i = 0; i < READIES_PER_TURN && this.#applied < applyUntil && this.core.hasReady(); i++) {
       const ready = this.core.takeReady()
       if (ready === null) return
       this.#handle(ready, unsynced)
@@ -323,7 +316,7 @@ export class RaftReplica {
     for (const read of ready.readsRefused) this.#reads.refused(read)
     if (ready.status !== null) this.#roleChanged(ready.status)
     this.#serveReads()
-    for (const replicaId of ready.imagesWanted) this.#sendImage(replicaId)
+    for (const replicaId of ready.imagesWanted) this.#images.send(replicaId, this.nodeOf(replicaId))
   }
 
   #writeLog(ready: Ready): boolean {
@@ -352,14 +345,15 @@ export class RaftReplica {
   }
 
   #roleChanged(status: RaftStatus): void {
-    const leads = status.role === 'leader'
-    if (this.#leading && !leads) {
+    const leadingTerm = status.role === 'leader' ? status.term : 0
+    // Also where it has lost and won again between two turns: what was appended in the old term may be gone.
+    if (this.#leadingTerm !== 0 && this.#leadingTerm !== leadingTerm) {
       this.#tickUnderWay = false
       this.#proposals.leadershipLost()
       this.#reads.leadershipLost()
-      for (const sender of [...this.#senders.values()]) sender.end(false)
+      this.#images.leadershipLost()
     }
-    this.#leading = leads
+    this.#leadingTerm = leadingTerm
     this.#host.statusChanged(this, status)
   }
 
@@ -368,17 +362,24 @@ export class RaftReplica {
   }
 
   #submitProposals(): void {
-    const slowed = this.#senders.size > 0 && this.core.logBytes() > this.#options.limits.retainedBytesMax
+    const slowed = this.#images.sending && this.core.logBytes() > this.#options.limits.retainedBytesMax
     let room = slowed ? SLOWED_PROPOSALS_PER_TURN : PROPOSALS_PER_BATCH
-    while (this.#proposals.gathered > 0 && room > 0 && this.#host.log.hasRoom) {
-      if (!this.#host.acceptsGrowth()) this.#refuseGrowth()
+    let bytesLeft = PROPOSAL_BYTES_PER_TURN
+    const mayGrow = this.#host.acceptsGrowth() && !this.#checkpoints.outOfSpace
+    const admits = (payload: Uint8Array): boolean => mayGrow || !payloadGrows(payload)
+    while (this.#proposals.gathered > 0 && room > 0 && bytesLeft > 0 && this.#host.log.hasRoom) {
+      if (!mayGrow) this.#refuseGrowth()
       const count = Math.min(room, this.#proposals.appendRoom)
-      const payloads = this.#proposals.peek(count, PROPOSAL_BYTES_PER_BATCH)
+      const payloads = this.#proposals.peek(count, bytesLeft, admits)
       if (payloads.length === 0) return
       const stampMs = this.#host.stampMs(this.#appliedMembership)
       for (const payload of payloads) stampPayload(payload, stampMs)
       const result = this.core.propose(payloads)
-      if (result.kind === 'notLeader') return this.#proposals.refuseGathered()
+      if (result.kind === 'notLeader') {
+        // The Ready that says so refuses them together with the reads that wait for them.
+        if (this.#leadingTerm === 0) this.#proposals.refuseGathered()
+        return
+      }
       if (result.kind === 'busy') return
       if (result.kind === 'tooLarge') {
         const text = `-ERR the command takes more than the ${result.maxBytes} bytes of one log entry: send smaller parts\r\n`
@@ -387,6 +388,7 @@ export class RaftReplica {
       }
       this.#proposals.appendedAt(result.firstIndex, result.term, result.count)
       room -= result.count
+      for (let i = 0; i < result.count; i++) bytesLeft -= payloads[i].length
       if (result.count < payloads.length) return
     }
   }
@@ -426,7 +428,7 @@ export class RaftReplica {
   #serveReads(): void {
     if (this.#switching || !this.#reads.hasConfirmed) return
     const nowMs = this.#host.stampMs(this.#appliedMembership)
-    this.#reads.serve(this.#applied, this.#proposals.settledEver, (read) => this.#query(read, nowMs))
+    this.#reads.serve(this.#applied, this.#proposals.settledThrough, (read) => this.#query(read, nowMs))
     if (this.#reads.ticking > 0) this.#proposeTick()
   }
 
@@ -453,86 +455,10 @@ export class RaftReplica {
     else this.#reads.refuseTicking()
   }
 
-  #checkpointWhenDue(): void {
-    if (this.#switching || this.#store.checkpointing) return
-    const due = checkpointDue(this.#options.limits, {
-      memtableBytes: this.#store.memtableBytes,
-      logBytes: this.core.logBytes(),
-      entriesSinceCheckpoint: this.#applied - this.#checkpointed,
-    })
-    if (due) this.checkpoint()
-  }
-
-  /** Writes a checkpoint of what has been applied, then lets the log before it go. */
-  checkpoint(): void {
-    if (this.#switching || this.#store.checkpointing || this.#applied === this.#checkpointed) return
+  #checkpointMeta(): CheckpointMeta {
     const applied = this.#applied
     const term = present(this.core.termAt(applied), `group ${this.group}: no term for applied index ${applied}`)
-    const store = this.#store
-    const meta: CheckpointMeta = {
-      applied,
-      term,
-      membership: this.#appliedMembership,
-      state: this.#machine.checkpointState(),
-    }
-    store.checkpoint(meta, (error) => {
-      if (this.#closed || store !== this.#store) return
-      if (error !== null)
-        return this.#host.fatal(`group ${this.group}: checkpoint at ${applied} failed: ${error.message}`)
-      this.#checkpointed = applied
-      this.#compactLog()
-      this.#host.wake(this)
-    })
-  }
-
-  #compactLog(): void {
-    let neededAfter = Number.POSITIVE_INFINITY
-    if (this.isLeader) for (const peer of this.core.progress()) neededAfter = Math.min(neededAfter, peer.matchIndex)
-    for (const sender of this.#senders.values()) neededAfter = Math.min(neededAfter, sender.index)
-    const state = { checkpointed: this.#checkpointed, logBytes: this.core.logBytes(), neededAfter }
-    const index = compactionTarget(this.#options.limits, state)
-    if (index < this.core.firstIndex) return
-    const point: CompactionPoint = {
-      index,
-      term: present(this.core.termAt(index), 'compaction: no term at the target'),
-    }
-    this.#host.log.append({ group: this.group, compaction: point })
-    this.core.compact(point)
-  }
-
-  #sendImage(to: ReplicaId): void {
-    const node = this.#nodes.get(to)
-    if (node === undefined || this.#switching || this.#senders.has(to))
-      return this.core.imageOutcome(to, asLogIndex(0), false)
-    const store = this.#store
-    store.image((error, image, meta) => {
-      if (
-        this.#closed ||
-        store !== this.#store ||
-        !this.isLeader ||
-        this.#senders.has(to) ||
-        image === null ||
-        meta === null
-      ) {
-        image?.close()
-        if (error !== null) this.#host.logger.warn('image failed', { group: this.group, to, error: error.message })
-        this.core.imageOutcome(to, asLogIndex(0), false)
-        return
-      }
-      const source = { image, index: meta.applied, term: meta.term, membership: meta.membership }
-      const sender = new ImageSender(this.group, this.replicaId, to, node, this.#nextTransfer++, source, {
-        clock: this.#host.clock,
-        send: (toNode, bytes) => this.#host.sendImage(toNode, bytes),
-        currentTerm: () => this.core.term,
-        ended: (ended, ok) => {
-          this.#senders.delete(to)
-          this.core.imageOutcome(to, ended.index, ok)
-          this.#host.wake(this)
-        },
-      })
-      this.#senders.set(to, sender)
-      sender.start()
-    })
+    return { applied, term, membership: this.#appliedMembership, state: this.#machine.checkpointState() }
   }
 
   /** The switch record is on disk: opens the image's base file, and goes on applying from there. */
@@ -547,26 +473,19 @@ export class RaftReplica {
       this.#store = state.store
       this.#machine = state.machine
       this.#applied = meta.applied
-      this.#checkpointed = meta.applied
       this.#appliedMembership = meta.membership
       this.#learnNodes(meta.membership)
-      this.#baseDirectory = directory
       this.#switching = false
+      this.#checkpoints.installed(this.#applied)
       this.core.applied(this.#applied)
       const backlog = this.#backlog
       this.#backlog = []
       for (const entries of backlog) this.#apply(entries)
       this.#serveReads()
       this.#host.wake(this)
-      old.close(() => this.#removeOldBases())
-    })
-  }
-
-  #removeOldBases(): void {
-    if (this.#receiver.active) return
-    this.#host.baseFiles.removeOthers(this.#options.path, this.#baseDirectory, (error) => {
-      if (error !== null)
-        this.#host.logger.warn('old base directory stays', { group: this.group, error: error.message })
+      old.close(() => {
+        if (!this.#closed) this.#images.clearOldBases(directory)
+      })
     })
   }
 }

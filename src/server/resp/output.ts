@@ -5,13 +5,15 @@
 import { assert } from '../../base/assert.ts'
 import type { Connection } from '../../ports/network.ts'
 
-const SLAB_BYTES = 64 * 1024
+/** A connection's first slab; each next one is twice as large, so that ten thousand quiet clients cost little. */
+const SLAB_BYTES_MIN = 1024
+const SLAB_BYTES_MAX = 64 * 1024
 /** Larger ones are sent from where they are. */
 const LARGEST_COPIED_BYTES = 8 * 1024
 const LOOP_BYTES = 48
 
 export class OutputBuffer {
-  #slab = new Uint8Array(SLAB_BYTES)
+  #slab = new Uint8Array(SLAB_BYTES_MIN)
   /** What is being gathered is slab[from, at). */
   #from = 0
   #at = 0
@@ -25,9 +27,9 @@ export class OutputBuffer {
       this.#parts.push(bytes)
       return
     }
-    if (this.#at + length > SLAB_BYTES) {
+    if (this.#at + length > this.#slab.length) {
       this.#cut()
-      this.#slab = new Uint8Array(SLAB_BYTES)
+      this.#slab = new Uint8Array(Math.min(SLAB_BYTES_MAX, Math.max(this.#slab.length * 2, length)))
       this.#from = 0
       this.#at = 0
     }
