@@ -15,6 +15,7 @@ import { type Cluster, destroyClusters, startCluster } from './support/cluster.t
 const TIMEOUT_MS = 180_000
 const RESUME_WITHIN_MS = 2_000
 const WRITERS = 64
+const KEYS = 100
 const WORK_BETWEEN_FAULTS = 500
 
 let directory: string
@@ -33,6 +34,21 @@ afterEach(async () => {
   }
 })
 
+function newLoad(watch: WriteWatch, random: Prng): Load {
+  const options = {
+    addresses: cluster.addresses,
+    groupOf: (key: string) => cluster.groupOf(key),
+    watch,
+    prefix: '',
+    writers: WRITERS,
+    readers: 16,
+    keys: KEYS,
+    thinkMs: 20,
+    maxOperations: 250_000,
+  }
+  return new Load(options, random.fork())
+}
+
 /**
  * Makes a fault `times` times while 64 writers and 16 readers work, each on a settled cluster that has done some work since the last; then
  * everything acknowledged is there and the history is linearizable. Gives back what the faults said.
@@ -44,20 +60,7 @@ async function underLoad(
 ): Promise<number[]> {
   const random = new Prng(seed)
   const watch = new WriteWatch()
-  const load = new Load(
-    {
-      addresses: cluster.addresses,
-      groupOf: (key) => cluster.groupOf(key),
-      watch,
-      prefix: '',
-      writers: WRITERS,
-      readers: 16,
-      keys: 100,
-      thinkMs: 20,
-      maxOperations: 250_000,
-    },
-    random.fork(),
-  )
+  const load = newLoad(watch, random)
   const someWork = async (): Promise<void> => {
     const enough = load.acknowledged + WORK_BETWEEN_FAULTS
     await eventually(`${WORK_BETWEEN_FAULTS} acknowledged commands`, 30_000, () => load.acknowledged >= enough)
@@ -85,6 +88,23 @@ function expectResumption(times: readonly number[]): void {
   const measured = `writes resumed after ${times.map(Math.round).join(', ')} ms`
   expect(Math.max(...times), measured).toBeLessThan(RESUME_WITHIN_MS)
 }
+
+test('a lost write would be seen', async () => {
+  const load = newLoad(new WriteWatch(), new Prng(4))
+  load.start()
+  try {
+    await eventually('some work', 30_000, () => load.acknowledged >= 10 * KEYS)
+  } finally {
+    await load.stop()
+  }
+  expect(await load.check()).toEqual({ violations: [], undecided: null })
+  const client = await cluster.connect()
+  await client.call('DEL', 'journal-7', ...Array.from({ length: KEYS }, (_, i) => `key-${i}`))
+  client.close()
+  const { violations } = await load.check()
+  expect(violations).toContainEqual(expect.stringMatching(/^journal-7 lost the acknowledged entry 0$/))
+  expect(violations).toContainEqual(expect.stringMatching(/^not linearizable: /))
+})
 
 test(
   'kill -9 of a leader, ten times under load: nothing acknowledged is lost, and writes resume within 2 s',

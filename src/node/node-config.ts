@@ -44,11 +44,15 @@ export interface NodeLimits {
   readonly maxClients: number
   /** Requests that wait on this node, over all its doors and groups. */
   readonly maxUnansweredRequests: number
+  /** Their commands' bytes, of the requests that came in at this node. */
+  readonly maxUnansweredBytes: number
   readonly maxUncommittedBytes: number
   /** Payload bytes of one append message, and of all that are under way to one follower. */
   readonly maxMessageBytes: number
   readonly maxInflightBytes: number
   readonly segmentBytes: number
+  /** One write to the log; a single larger record goes alone. */
+  readonly logBatchBytes: number
   readonly compaction: CompactionLimits
 }
 
@@ -57,10 +61,12 @@ export const DEFAULT_LIMITS: NodeLimits = {
   maxValueBytes: 8 * 1024 * 1024,
   maxClients: 10_000,
   maxUnansweredRequests: 100_000,
+  maxUnansweredBytes: 256 * 1024 * 1024,
   maxUncommittedBytes: 64 * 1024 * 1024,
   maxMessageBytes: 1024 * 1024,
   maxInflightBytes: 8 * 1024 * 1024,
   segmentBytes: 64 * 1024 * 1024,
+  logBatchBytes: 1024 * 1024,
   compaction: DEFAULT_COMPACTION_LIMITS,
 }
 

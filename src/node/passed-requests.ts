@@ -14,8 +14,8 @@ import {
   type PassedRequest,
   REQUEST_FLAG_AFTER_WRITES,
   REQUEST_WRITE,
-  type RequestOutcome,
   RESPONSE_HEADER_BYTES,
+  type RequestOutcome,
 } from '../protocol/request-message.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import type { Settle } from '../replication/raft/settle.ts'

@@ -60,15 +60,6 @@ describe('recoverReplica', () => {
     expect(result).toMatchObject({ kind: 'recovered', compactTo: { index: 6, term: 3 }, state: { entries: [] } })
   })
 
-  it('does not believe a commit hint beyond the log', () => {
-    const log = {
-      ...logOf([5, 2], [2]),
-      hardState: { term: asTerm(9), votedFor: asReplicaId(0), commit: asLogIndex(8) },
-    }
-    expect(recoverReplica(log, baseAt(5, 2), genesis)).toMatchObject({ state: { hardState: { commit: 6, term: 9 } } })
-    expect(recoverReplica(log, baseAt(7, 3), genesis)).toMatchObject({ state: { applied: 7, hardState: { commit: 6 } } })
-  })
-
   it('calls a gap between base and log corruption', () => {
     expect(recoverReplica(logOf([5, 2], [2]), null, genesis)).toMatchObject({ kind: 'corrupt' })
     expect(recoverReplica(logOf([5, 2], [2]), baseAt(4, 2), genesis)).toMatchObject({ kind: 'corrupt' })

@@ -4,7 +4,7 @@
  * even ahead of this node's own log. Pure.
  */
 import { asLogIndex } from '../base/brand.ts'
-import type { CompactionPoint, HardState, RecoveredGroup } from '../ports/log.ts'
+import type { CompactionPoint, RecoveredGroup } from '../ports/log.ts'
 import type { Membership } from '../protocol/membership.ts'
 import type { RestoredState } from '../raft/raft-core.ts'
 import type { CheckpointMeta } from '../store/store.ts'
@@ -23,9 +23,7 @@ export function recoverReplica(
   meta: CheckpointMeta | null,
   genesis: Membership,
 ): RecoveredReplica {
-  const { compaction, entries, group } = recovered
-  // The hint may have reached the disk before the entries that it speaks of.
-  const hardState = clampCommit(recovered.hardState, compaction.index + entries.length)
+  const { hardState, compaction, entries, group } = recovered
   if (meta === null) {
     if (compaction.index > 0) {
       return {
@@ -55,10 +53,6 @@ export function recoverReplica(
   return {
     kind: 'recovered',
     compactTo: point,
-    state: { hardState: clampCommit(hardState, applied), compaction: point, membership, entries: [], applied },
+    state: { hardState, compaction: point, membership, entries: [], applied },
   }
-}
-
-function clampCommit(hardState: HardState, lastIndex: number): HardState {
-  return hardState.commit <= lastIndex ? hardState : { ...hardState, commit: asLogIndex(lastIndex) }
 }

@@ -58,7 +58,9 @@ const DISKFULL_CODE = latin1Bytes('-DISKFULL')
 const EPOCHS_PER_INCARNATION = 2 ** 28
 
 function commandTooLarge(bytes: number, maxBytes: number): Uint8Array {
-  return errorReply(`ERR the command takes ${bytes} bytes, more than the ${maxBytes} of one request: send smaller parts`)
+  return errorReply(
+    `ERR the command takes ${bytes} bytes, more than the ${maxBytes} of one request: send smaller parts`,
+  )
 }
 
 export class Router implements RequestRouter {

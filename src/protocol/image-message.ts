@@ -10,7 +10,16 @@
  *   end     := u64 size | u32 CRC32C of the whole
  *   outcome := u8 installed
  */
-import { asGroupId, asLogIndex, asReplicaId, asTerm, type GroupId, type LogIndex, type ReplicaId, type Term } from '../base/brand.ts'
+import {
+  asGroupId,
+  asLogIndex,
+  asReplicaId,
+  asTerm,
+  type GroupId,
+  type LogIndex,
+  type ReplicaId,
+  type Term,
+} from '../base/brand.ts'
 import { type BytesReader, BytesWriter, DecodeError } from '../base/bytes.ts'
 import { decodeMembership, encodeMembership, type Membership } from './membership.ts'
 
@@ -107,7 +116,18 @@ export function decodeImageMessage(reader: BytesReader): ImageMessage {
       const index = asLogIndex(reader.u64())
       const lastTerm = asTerm(reader.u64())
       const sizeBytes = reader.u64()
-      return { type, group, from, to, transfer, term, index, lastTerm, sizeBytes, membership: decodeMembership(reader.blob()) }
+      return {
+        type,
+        group,
+        from,
+        to,
+        transfer,
+        term,
+        index,
+        lastTerm,
+        sizeBytes,
+        membership: decodeMembership(reader.blob()),
+      }
     }
     case 'answer':
       return { type, group, from, to, transfer, accepted: reader.u8() === 1 }

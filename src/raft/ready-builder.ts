@@ -115,14 +115,19 @@ export class ReadyBuilder {
     return this.#state.term !== this.#written.term || this.#state.votedFor !== this.#written.votedFor
   }
 
-  /** The commit index is a hint for restarts: it rides along with other writes and is not worth one of its own. */
+  /**
+   * The commit index is a hint for restarts: it rides along with other writes and is not worth one of its own. It never speaks of more than earlier
+   * writes hold: a crash can keep the hint and lose the entries behind it in the same write, and what then stands at
+   * those indexes may be an older branch.
+   */
   #takeHardState(withInstall: boolean): HardState | null {
     const state = this.#state
     const { term, votedFor, commitIndex } = state
-    const rides = state.log.hasWrites && commitIndex > this.#written.commit && !withInstall
+    const provable = asLogIndex(Math.max(this.#written.commit, Math.min(commitIndex, state.log.takenIndex)))
+    const rides = state.log.hasWrites && provable > this.#written.commit && !withInstall
     if (!this.#voteChanged && !rides) return null
     // An image's commit index may be written only once its switch is: one Ready later.
-    const commit = withInstall ? this.#written.commit : commitIndex
+    const commit = withInstall ? this.#written.commit : provable
     this.#written = { term, votedFor, commit }
     return this.#written
   }

@@ -41,7 +41,8 @@ export class ServerNode {
         const mend = taken
           ? 'stop what listens there, or choose another port'
           : 'check the host name and the permissions'
-        done({ code: failure.code, message: failure.message, mend })
+        // Nobody stops a server that did not start: without this its node would go on voting.
+        this.node.stop(() => done({ code: failure.code, message: failure.message, mend }))
       })
     })
   }

@@ -90,6 +90,7 @@ class SeedRun {
       limits: {
         compaction: drawCompaction(this.#scheduler),
         segmentBytes: random.pick([256, 512, 1024]) * 1024,
+        logBatchBytes: random.pick([2, 16, 64]) * 1024,
         maxMessageBytes: random.pick([1, 4096, 16384]),
         maxInflightBytes: random.pick([16, 64]) * 1024,
       },

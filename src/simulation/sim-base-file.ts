@@ -350,6 +350,9 @@ class SimInstall implements BaseInstall {
   readonly #store: SimBaseFileStore
   readonly #directory: Directory
   readonly #written = new BytesWriter(4096)
+  /** As strict as a file handle is: no write after finish, no finish during a write. */
+  #writing = 0
+  #finished = false
 
   constructor(store: SimBaseFileStore, directory: Directory) {
     this.#store = store
@@ -357,8 +360,11 @@ class SimInstall implements BaseInstall {
   }
 
   write(offset: number, bytes: Uint8Array, done: DiskDone): void {
+    assert(!this.#finished, 'sim install: finished')
     const copy = bytes.slice()
+    this.#writing++
     this.#store.later('install-write', () => {
+      this.#writing--
       if (this.#store.full) return done({ code: 'no-space', message: `install ${this.#directory.path}` })
       const end = offset + copy.length
       if (end > this.#written.length) this.#written.reserve(end - this.#written.length)
@@ -368,6 +374,8 @@ class SimInstall implements BaseInstall {
   }
 
   finish(sizeBytes: number, crc: number, done: DiskDone): void {
+    assert(this.#writing === 0 && !this.#finished, 'sim install: finished while writing, or twice')
+    this.#finished = true
     this.#store.later('install-finish', () => {
       const bytes = this.#written.finish()
       if (bytes.length !== sizeBytes || crc32c(bytes) !== crc) {

@@ -41,6 +41,8 @@ export interface SimClusterOptions {
 }
 
 export const DATA_DIRECTORY = '/data'
+/** The largest value must fit half of a log segment, and simulated segments are small. */
+const SIM_MAX_VALUE_BYTES = 64 * 1024
 /** Hosts with higher numbers than the nodes' are clients'. */
 export const FIRST_CLIENT_HOST = 1_000
 
@@ -208,7 +210,7 @@ export class SimCluster {
       incarnation: host.incarnation,
       genesis: host.genesis,
       timings: { ...DEFAULT_TIMINGS, ...timings },
-      limits: { ...DEFAULT_LIMITS, ...limits },
+      limits: { ...DEFAULT_LIMITS, maxValueBytes: SIM_MAX_VALUE_BYTES, ...limits },
       mutations,
     }
   }

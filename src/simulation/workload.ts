@@ -213,7 +213,8 @@ class MixedClient extends WorkloadClient {
       return this.#send(this.#key('k'), { kind: 'cas', expected, value: this.#value() })
     }
     if (dice < 0.88) return this.#send(this.#key('n'), { kind: 'incr', by: random.between(1, 3) })
-    if (dice < 0.93)
+    // Three clients at most: many unknown appends to one key are more than the checker can decide.
+    if (dice < 0.93 && this.context.id <= 4)
       return this.#send(this.#key('a'), { kind: 'append', value: `${this.context.id}.${this.#sequence++};` })
     return this.#send(this.#key(random.pick(['k', 'n', 'a'])), { kind: 'del' })
   }

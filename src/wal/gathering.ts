@@ -118,7 +118,9 @@ export class Gathering {
   }
 
   forget(group: GroupId): void {
-    const batch = this.#open(SMALL_RECORD_MAX_BYTES)
+    // With room for the state records of the replica that takes its place: appended next, they are in the same batch, so no crash
+    // leaves the group forgotten and not made anew.
+    const batch = this.#open(6 * SMALL_RECORD_MAX_BYTES)
     const start = batch.writer.length
     writeForget(batch.writer, group)
     this.#waitingBytes += batch.writer.length - start
