@@ -171,4 +171,52 @@ describe('GroupStream', () => {
     stream.onRemoteOutcome(sent[1].epoch, sent[1].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
     expect(request.answered).toBe(true)
   })
+
+  /** A node without a replica of the group: all it knows are the nodes that have one. */
+  function outside(reachable: (to: NodeId) => boolean) {
+    const sent: { to: NodeId; epoch: number; id: number }[] = []
+    let retries = 0
+    const stream = new GroupStream(asGroupId(1), 1, 10, {
+      self: SELF,
+      candidates: () => [asNodeId(2), asNodeId(3), asNodeId(4)],
+      nowMs: () => 0,
+      leader: () => null,
+      sendLocal: () => false,
+      sendRemote: (to, epoch, id) => {
+        if (reachable(to)) sent.push({ to, epoch, id })
+        return reachable(to)
+      },
+      retryAfter: () => retries++,
+      replied: (request, reply) => request.answer(reply),
+    })
+    const request = new RoutedRequest(true, asSlotId(0), EMPTY_BYTES, false, 1e9, () => {})
+    stream.enqueue(request)
+    return { stream, sent, request, retries: () => retries }
+  }
+
+  it('asks the next node where one is not reachable, instead of waiting for it for ever', () => {
+    const { stream, sent, request } = outside((to) => to === 4)
+    for (let i = 0; i < 5 && sent.length === 0; i++) stream.onRetry()
+    expect(sent.map(({ to }) => to)).toEqual([4])
+    stream.onRemoteOutcome(sent[0].epoch, sent[0].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
+    expect(request.answered).toBe(true)
+  })
+
+  it('forgets a hint that leads to a node that is away', () => {
+    const { stream, sent, request } = outside((to) => to !== 3)
+    stream.onRemoteOutcome(sent[0].epoch, sent[0].id, OUTCOME_REFUSED, asNodeId(3), EMPTY_BYTES)
+    for (let i = 0; i < 8 && sent.length === 1; i++) stream.onRetry()
+    expect(sent.length).toBe(2)
+    expect(sent[1].to).not.toBe(3)
+    expect(request.maybeRan).toBe(false)
+  })
+
+  it('takes no answer that was meant for an earlier process of this node', () => {
+    const { stream, sent, request } = outside(() => true)
+    // The same id, since ids begin at 1 with each start; the epoch of the start before.
+    stream.onRemoteOutcome(sent[0].epoch - 1, sent[0].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
+    expect(request.answered).toBe(false)
+    stream.onRemoteOutcome(sent[0].epoch, sent[0].id, OUTCOME_REPLY, asNodeId(0), EMPTY_BYTES)
+    expect(request.answered).toBe(true)
+  })
 })

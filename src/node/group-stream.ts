@@ -176,14 +176,15 @@ export class GroupStream implements RoutedRequestOwner {
     if (!sent) {
       request.underWay = false
       this.#underWay--
-      this.#refusedBy(target)
+      this.#notTaken()
     }
     return sent
   }
 
-  /** A node that is away takes nothing, and says nothing either: the hint that led to it is old, the next candidate may know more. */
-  #refusedBy(target: NodeId): void {
-    if (target === this.#ports.self || this.#underWay > 0) return
+  /** A node that is away takes nothing, and says nothing either: the hint that led to it is old, the next candidate may know more. The
+   * same where the hint led back here, and the replica has given way. */
+  #notTaken(): void {
+    if (this.#underWay > 0) return
     this.#hint = null
     this.#failuresInRow++
   }

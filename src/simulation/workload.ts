@@ -23,6 +23,7 @@ export interface WorkloadOptions {
 export type RegisterHistory = HistoryRecorder<RegisterOperation, RegisterResult>
 
 const REPLY_TIMEOUT_MS = 9_000
+const KEY_LIFE_MS = 6_000
 
 export class Workload {
   readonly recorder: RegisterHistory
@@ -200,8 +201,11 @@ class MixedClient extends WorkloadClient {
     return `${this.context.id}-${this.#sequence++}${pad > 0 ? `-${'x'.repeat(pad)}` : ''}`
   }
 
+  /** Counters and journals go on to fresh keys every few seconds: what unknown outcomes may have done to them multiplies for the checker. */
   #key(prefix: string): string {
-    return `${prefix}${this.context.scheduler.random.below(this.context.options.keys)}`
+    const { scheduler, options } = this.context
+    const age = prefix === 'k' ? '' : `@${Math.floor(scheduler.nowMs / KEY_LIFE_MS)}`
+    return `${prefix}${scheduler.random.below(options.keys)}${age}`
   }
 
   #single(dice: number): void {

@@ -62,6 +62,7 @@ export class WorldNode {
   readonly warnings: string[] = []
   readonly fatals: string[] = []
   acceptsGrowth = true
+  onStatus: () => void = () => {}
   engine: Engine | null = null
   #replica: RaftReplica | null = null
   #log: WriteAheadLog | null = null
@@ -235,7 +236,7 @@ export class ReplicaWorld {
         return true
       },
       wake: (replica) => engine.wake(replica),
-      statusChanged: () => {},
+      statusChanged: () => node.onStatus(),
       stampMs: () => node.clock.wallMs(),
       openState: (_group, directory, done) => this.#openState(node, directory, done),
       acceptsGrowth: () => node.acceptsGrowth,
