@@ -15,10 +15,7 @@ const MAX_FILE_LINES = 500
 const MAX_FUNCTION_LINES = 70
 
 /** Files above the limit, with the length that they have now. Empty is the aim. */
-const LONG_FILES: Readonly<Record<string, number>> = {
-  'src/node/quorate-node.ts': 568,
-  'src/replication/raft/raft-replica.ts': 572,
-}
+const LONG_FILES: Readonly<Record<string, number>> = {}
 
 /** `file: function` above the limit, with the length that it has now. Empty is the aim. */
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {}
