@@ -42,6 +42,10 @@ export class PendingReads {
     return this.#confirmed.length > 0
   }
 
+  get roundUnderWay(): boolean {
+    return this.#confirming.size > 0
+  }
+
   get ticking(): number {
     return this.#ticking.length
   }

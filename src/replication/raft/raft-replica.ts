@@ -248,7 +248,7 @@ export class RaftReplica {
     this.#drain(unsynced, applyUntil)
     // Reads that waited for proposals which were answered without a Ready.
     this.#serveReads()
-    if (this.core.hasReady()) this.#host.wake(this)
+    if (this.core.hasReady() || (this.#reads.gathered > 0 && !this.#reads.roundUnderWay)) this.#host.wake(this)
     this.#checkpoints.whenDue(this.#applied)
   }
 
@@ -401,7 +401,8 @@ export class RaftReplica {
   }
 
   #submitReads(): void {
-    if (this.#reads.gathered === 0) return
+    // One round at a time: what comes meanwhile shares the next, which costs no more for fifty reads than for one.
+    if (this.#reads.gathered === 0 || this.#reads.roundUnderWay) return
     const result = this.core.role === 'leader' ? this.core.readIndex() : null
     if (result === null || result.kind !== 'pending') this.#reads.refuseGathered()
     else this.#reads.confirming(result.read)
