@@ -100,7 +100,9 @@ export class Nemesis {
     const gapMs = this.#random.unit() * 2 * this.#meanGapMs
     this.#scheduler.after(gapMs, 'nemesis', () => {
       if (!this.#active) return
-      this.#do(this.#random.pick(this.#enabled))
+      const kind = this.#random.pick(this.#enabled)
+      // All at once, again and again, and nobody would get anything done in between.
+      if (kind !== 'crashAll' || this.#random.chance(0.25)) this.#do(kind)
       this.#next()
     })
   }
