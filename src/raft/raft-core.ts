@@ -80,6 +80,11 @@ export class RaftCore {
     return this.#state.log.lastIndex
   }
 
+  /** The end of the log that this replica's own disk holds. */
+  get durableIndex(): LogIndex {
+    return this.#state.log.durableIndex
+  }
+
   get firstIndex(): LogIndex {
     return this.#state.log.firstIndex
   }

@@ -5,6 +5,7 @@
  */
 import { asLogIndex } from '../base/brand.ts'
 import { crc32c } from '../base/crc32c.ts'
+import type { Entry } from '../protocol/entry.ts'
 import type { RaftCore } from '../raft/raft-core.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import type { SimCluster, SimHost } from './sim-cluster.ts'
@@ -28,6 +29,8 @@ export class Invariants {
   /** By group: what was applied at each index, by the first replica that applied it. */
   readonly #history: Applied[][]
   readonly #leaders = new Map<string, number>()
+  /** The newest core of each replica, by node, group and replica id. */
+  readonly #cores = new Map<string, RaftCore>()
   readonly #seen = new WeakMap<RaftReplica, Seen>()
 
   /** `onLeader` hears of each new leadership. */
@@ -50,6 +53,7 @@ export class Invariants {
     let seen = this.#seen.get(replica)
     if (seen === undefined) {
       seen = { applied: 0, leaderTerm: -1, firstIndex: core.firstIndex }
+      this.#cores.set(`${host.nodeId}/${group}/${replica.replicaId}`, core)
       this.#seen.set(replica, seen)
     }
     if (core.role === 'leader' && seen.leaderTerm !== core.term) {
@@ -61,7 +65,7 @@ export class Invariants {
       this.#count('compactions')
     }
     if (replica.applied !== seen.applied) {
-      this.#applied(`${host.nodeId}/${group}`, group, seen.applied, replica.applied, core)
+      this.#applied(`${host.nodeId}/${group}`, seen.applied, replica)
       seen.applied = replica.applied
     }
   }
@@ -122,7 +126,25 @@ export class Invariants {
     }
   }
 
-  #applied(name: string, group: number, before: number, now: number, log: RaftCore): void {
+  /** Whoever applies an entry first: by then the disks of a majority of its voters have it. */
+  #checkDurable(name: string, replica: RaftReplica, entry: Entry): void {
+    const voters = replica.core.membership.members.filter((member) => member.role === 'voter')
+    let holding = 0
+    for (const voter of voters) {
+      // Also of a node that is down now: what it had synced is on its disk.
+      const core = this.#cores.get(`${voter.nodeId}/${replica.group}/${voter.replicaId}`)
+      if (core === undefined || core.durableIndex < entry.index) continue
+      if (entry.index <= core.compaction.index || core.termAt(entry.index) === entry.term) holding++
+    }
+    if (holding * 2 <= voters.length) {
+      this.#violated(
+        `durability: ${name} applied ${entry.index} of term ${entry.term} with ${holding} of ${voters.length} disks holding it`,
+      )
+    }
+  }
+
+  #applied(name: string, before: number, replica: RaftReplica): void {
+    const { core: log, group, applied: now } = replica
     if (now < before) return this.#violated(`state machine: ${name} went back from ${before} to ${now}`)
     const history = this.#history[group]
     if (before > 0 && now >= log.firstIndex && before + 1 < log.firstIndex) this.#count('imagesInstalled')
@@ -130,8 +152,10 @@ export class Invariants {
     for (const entry of log.entries(asLogIndex(before + 1), asLogIndex(now))) {
       const crc = crc32c(entry.payload)
       const first = history[entry.index]
-      if (first === undefined) history[entry.index] = { term: entry.term, crc }
-      else if (first.term !== entry.term || first.crc !== crc) {
+      if (first === undefined) {
+        history[entry.index] = { term: entry.term, crc }
+        this.#checkDurable(name, replica, entry)
+      } else if (first.term !== entry.term || first.crc !== crc) {
         this.#violated(
           `state-machine safety: ${name} applied another entry at ${entry.index} (term ${entry.term}, before ${first.term})`,
         )
