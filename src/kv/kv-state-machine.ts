@@ -219,7 +219,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const registered = commandOf(request.opcode)
     if (registered === null || !registered.readsOnly) return asReply(errorReply(unknownOpcode(request.opcode)))
     if (!this.#slots.owns(slot)) return asReply(notResponsibleReply(slot))
-    const visibleAtMs = this.#mutations.expiryByLocalClock ? Math.max(this.#logTimeMs, nowMs) : this.#logTimeMs
+    const visibleAtMs = Math.max(this.#logTimeMs, this.#mutations.expiryByLocalClock?.() ?? 0)
     this.#context.begin(slot, asLogIndex(0), visibleAtMs, nowMs)
     const reply = runCommand(this.#context, registered, request.args)
     const { tickAtLeastMs } = this.#context

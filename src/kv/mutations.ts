@@ -9,8 +9,8 @@ export interface KvMutations {
   readonly sessionRecordsIgnored?: boolean
   /** A late copy of a write below its session's floor runs again. */
   readonly sessionFloorForgotten?: boolean
-  /** Reads decide expiry by the reader's clock, so that it can run backwards from one replica to the next. */
-  readonly expiryByLocalClock?: boolean
+  /** Reads decide expiry by this clock of the reader's own, so that it can run backwards from one replica to the next. */
+  readonly expiryByLocalClock?: () => number
   /** A restored replica starts log time afresh: expired keys show again. */
   readonly logTimeLeftOutOfCheckpoint?: boolean
   /** FLUSHALL says OK and leaves the old generation in place. */

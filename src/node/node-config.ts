@@ -98,6 +98,8 @@ export interface NodeMutations {
   readonly raft?: Partial<RaftMutations>
   readonly wal?: WalMutations
   readonly kv?: KvMutations
+  /** The state machine reads the wall clock of its node. */
+  readonly expiryByLocalClock?: boolean
 }
 
 export interface NodePorts {

@@ -101,7 +101,9 @@ export function openState(
       ownedSlots: opening.genesisOf(group)?.slots ?? [],
       maxKeyBytes: config.limits.maxKeyBytes,
       maxValueBytes: config.limits.maxValueBytes,
-      mutations: config.mutations?.kv,
+      mutations: config.mutations?.expiryByLocalClock
+        ? { ...config.mutations.kv, expiryByLocalClock: () => ports.clock.wallMs() }
+        : config.mutations?.kv,
     })
     try {
       machine.restore(store.meta?.state ?? null)

@@ -3,7 +3,7 @@
  * state-machine safety at every applied index; log matching over whole logs now and then. Looks at the replicas' own state, so it
  * sees a violation long before a client does.
  */
-import { asLogIndex } from '../base/brand.ts'
+import { asLogIndex, type GroupId } from '../base/brand.ts'
 import { crc32c } from '../base/crc32c.ts'
 import type { Entry } from '../protocol/entry.ts'
 import type { RaftCore } from '../raft/raft-core.ts'
@@ -13,6 +13,8 @@ import type { SimCluster, SimHost } from './sim-cluster.ts'
 interface Applied {
   readonly term: number
   readonly crc: number
+  /** The term of whoever applied it first: it was committed in this term or before. */
+  readonly knownInTerm: number
 }
 
 interface Seen {
@@ -21,11 +23,17 @@ interface Seen {
   firstIndex: number
 }
 
+export interface LeaderWatcher {
+  /** Of each new leadership. */
+  onLeader(nodeId: number, group: GroupId): void
+  onLeaderApplied(nodeId: number, group: GroupId): void
+}
+
 export class Invariants {
   readonly violations: string[] = []
   readonly coverage: Record<string, number> = {}
   readonly #cluster: SimCluster
-  readonly #onLeader: (nodeId: number) => void
+  readonly #watcher: LeaderWatcher
   /** By group: what was applied at each index, by the first replica that applied it. */
   readonly #history: Applied[][]
   readonly #leaders = new Map<string, number>()
@@ -33,10 +41,9 @@ export class Invariants {
   readonly #cores = new Map<string, RaftCore>()
   readonly #seen = new WeakMap<RaftReplica, Seen>()
 
-  /** `onLeader` hears of each new leadership. */
-  constructor(cluster: SimCluster, onLeader: (nodeId: number) => void) {
+  constructor(cluster: SimCluster, watcher: LeaderWatcher) {
     this.#cluster = cluster
-    this.#onLeader = onLeader
+    this.#watcher = watcher
     this.#history = Array.from({ length: cluster.groupCount + 1 }, () => [])
   }
 
@@ -67,6 +74,7 @@ export class Invariants {
     if (replica.applied !== seen.applied) {
       this.#applied(`${host.nodeId}/${group}`, seen.applied, replica)
       seen.applied = replica.applied
+      if (core.role === 'leader') this.#watcher.onLeaderApplied(host.nodeId, group)
     }
   }
 
@@ -103,9 +111,9 @@ export class Invariants {
     return this.#history[group].length - 1
   }
 
-  #newLeader(nodeId: number, group: number, core: RaftCore): void {
+  #newLeader(nodeId: number, group: GroupId, core: RaftCore): void {
     this.#count('elections')
-    this.#onLeader(nodeId)
+    this.#watcher.onLeader(nodeId, group)
     const key = `${group}:${core.term}`
     const other = this.#leaders.get(key)
     if (other !== undefined && other !== nodeId) {
@@ -113,16 +121,13 @@ export class Invariants {
     }
     this.#leaders.set(key, nodeId)
     const history = this.#history[group]
-    const last = history.length - 1
-    for (let index = last; index > 0 && index >= core.firstIndex; index--) {
-      const applied = history[index]
-      if (applied === undefined) continue
-      if (core.termAt(asLogIndex(index)) !== applied.term) {
-        this.#violated(
-          `leader completeness: node ${nodeId} leads group ${group} in term ${core.term} without entry ${index}`,
-        )
-      }
-      break
+    // A leader of an older term may show late (its votes were under way for long): it owes nothing of what newer terms committed.
+    let index = history.length - 1
+    while (index > 0 && (history[index] === undefined || history[index].knownInTerm >= core.term)) index--
+    if (index >= core.firstIndex && core.termAt(asLogIndex(index)) !== history[index].term) {
+      this.#violated(
+        `leader completeness: node ${nodeId} leads group ${group} in term ${core.term} without entry ${index}`,
+      )
     }
   }
 
@@ -153,7 +158,7 @@ export class Invariants {
       const crc = crc32c(entry.payload)
       const first = history[entry.index]
       if (first === undefined) {
-        history[entry.index] = { term: entry.term, crc }
+        history[entry.index] = { term: entry.term, crc, knownInTerm: log.term }
         this.#checkDurable(name, replica, entry)
       } else if (first.term !== entry.term || first.crc !== crc) {
         this.#violated(

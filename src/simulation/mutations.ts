@@ -84,6 +84,6 @@ export const SIM_MUTATIONS: readonly SimMutation[] = [
   {
     name: 'expiry-by-local-clock',
     what: "reads decide expiry by the reader's clock",
-    node: { kv: { expiryByLocalClock: true } },
+    node: { expiryByLocalClock: true },
   },
 ]

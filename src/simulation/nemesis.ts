@@ -2,7 +2,9 @@
  * What is done to the cluster, by the seed: each run draws its own set of faults and their rates (a swarm: Groce et al. 2012), so that
  * rare combinations get runs of their own. Keeps count of what it did.
  */
+import type { GroupId } from '../base/brand.ts'
 import type { Prng } from '../base/prng.ts'
+import { LeaderHunt } from './leader-hunt.ts'
 import { MembershipChurn } from './membership-churn.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { SimCluster, SimHost } from './sim-cluster.ts'
@@ -31,16 +33,15 @@ const SIMULATED_ERROR = '(simulated)'
 export type FaultKind = (typeof KINDS)[number]
 
 export class Nemesis {
-  readonly counts: Record<string, number> = {}
+  readonly #counts: Record<string, number> = {}
   readonly #scheduler: Scheduler
   readonly #cluster: SimCluster
   readonly #random: Prng
   readonly #enabled: readonly FaultKind[]
-  readonly #meanGapMs: number
   readonly #churn: MembershipChurn
+  readonly #hunt: LeaderHunt
+  #meanGapMs: number
   #active = false
-  #huntUntilMs = 0
-  #huntMs = 0
 
   constructor(scheduler: Scheduler, cluster: SimCluster) {
     this.#scheduler = scheduler
@@ -49,7 +50,14 @@ export class Nemesis {
     const enabled = KINDS.filter(() => this.#random.chance(0.6))
     this.#enabled = enabled.length > 0 ? [...enabled, 'crash'] : ['crash', 'isolate', 'heal']
     this.#churn = new MembershipChurn(scheduler, cluster, this.#random)
+    this.#hunt = new LeaderHunt(scheduler, cluster, this.#random, {
+      crash: (host, restartAfterMs) => this.#crash(host, restartAfterMs),
+    })
     this.#meanGapMs = this.#random.between(400, 2_500)
+  }
+
+  get counts(): Record<string, number> {
+    return { ...this.#counts, ...this.#hunt.counts }
   }
 
   get total(): number {
@@ -61,15 +69,18 @@ export class Nemesis {
     this.#next()
   }
 
-  /** While a hunt is on, whoever is elected is killed moments later: figure 8 of the paper, again and again. */
-  onLeader(nodeId: number): void {
-    if (!this.#active || this.#scheduler.nowMs > this.#huntUntilMs || !this.#random.chance(0.8)) return
-    const host = this.#cluster.host(nodeId)
-    this.#scheduler.after(this.#random.unit() * this.#huntMs, `hunt n${nodeId}`, () => {
-      if (!this.#active || host.state === 'down') return
-      this.counts.huntKill = (this.counts.huntKill ?? 0) + 1
-      this.#crash(host)
-    })
+  onLeader(nodeId: number, group: GroupId): void {
+    this.#hunt.onLeader(nodeId, group)
+  }
+
+  /** A leader has applied something. */
+  onLeaderApplied(nodeId: number, group: GroupId): void {
+    this.#hunt.onApplied(nodeId, group)
+  }
+
+  /** The cluster gets nothing done under this mixture: twice the pause between two faults from here on. */
+  ease(): void {
+    this.#meanGapMs *= 2
   }
 
   /** A node that ended itself comes back. True: it had to end, because of an error that we injected. */
@@ -81,6 +92,7 @@ export class Nemesis {
   /** The end of all faults: everything runs, everything is connected. */
   stop(): void {
     this.#active = false
+    this.#hunt.stop()
     this.#cluster.network.heal()
     this.#cluster.network.configure({
       frameDropProbability: 0,
@@ -111,7 +123,7 @@ export class Nemesis {
     const { network, hosts } = this.#cluster
     const host = this.#random.pick(hosts)
     const other = this.#random.pick(hosts.filter((one) => one !== host))
-    this.counts[kind] = (this.counts[kind] ?? 0) + 1
+    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1
     switch (kind) {
       case 'crash':
         return this.#crash(host)
@@ -119,9 +131,7 @@ export class Nemesis {
         for (const one of hosts) this.#crash(one)
         return
       case 'hunt':
-        this.#huntUntilMs = this.#scheduler.nowMs + this.#random.between(5_000, 15_000)
-        this.#huntMs = this.#random.pick([3, 10, 40])
-        return
+        return this.#hunt.begin()
       case 'pause':
         return this.#pause(host)
       case 'isolate':
@@ -161,14 +171,15 @@ export class Nemesis {
     }
   }
 
-  #crash(host: SimHost): void {
+  #crash(host: SimHost, restartAfterMs = this.#drawOutageMs()): void {
     if (host.state === 'down') return
     if (host.state === 'paused') this.#cluster.resume(host)
     this.#cluster.crash(host)
-    this.#restartLater(
-      host,
-      this.#random.chance(0.2) ? this.#random.between(3_000, 9_000) : this.#random.between(20, 2_500),
-    )
+    this.#restartLater(host, restartAfterMs)
+  }
+
+  #drawOutageMs(): number {
+    return this.#random.chance(0.2) ? this.#random.between(3_000, 9_000) : this.#random.between(20, 2_500)
   }
 
   #restartLater(host: SimHost, delayMs: number): void {

@@ -48,6 +48,8 @@ const DRAIN_MS = 10_000
 /** Whole logs are compared this often. */
 const LOG_MATCHING_EVERY = 8
 const SLICE_MS = 500
+/** A minute in which too little got done: faults get rarer. */
+const EASE_EVERY = 120
 
 export function runSeed(seed: number, options: SeedOptions = {}): SeedResult {
   const run = new SeedRun(seed, options)
@@ -109,7 +111,7 @@ class SeedRun {
       maxOperations: 60_000,
     })
     this.#nemesis = new Nemesis(this.#scheduler, this.#cluster)
-    this.#invariants = new Invariants(this.#cluster, (nodeId) => this.#nemesis.onLeader(nodeId))
+    this.#invariants = new Invariants(this.#cluster, this.#nemesis)
   }
 
   get finished(): boolean {
@@ -129,6 +131,7 @@ class SeedRun {
       const ranMs = this.#scheduler.nowMs - startedMs
       const enough = this.#workload.operationsOk >= OPERATIONS_WANTED && this.#nemesis.total >= FAULTS_WANTED
       if (ranMs >= SAFETY_MS_MAX || (ranMs >= SAFETY_MS_MIN && enough)) break
+      if (ranMs >= SAFETY_MS_MIN && slice % EASE_EVERY === 0) this.#nemesis.ease()
     }
     if (this.#workload.operationsOk < OPERATIONS_WANTED) this.#tooLittle = `${this.#workload.operationsOk} operations`
     if (this.#nemesis.total < FAULTS_WANTED) this.#tooLittle = `${this.#nemesis.total} faults`

@@ -390,41 +390,58 @@ class OrderClient extends WorkloadClient {
   }
 }
 
-/** Sets a key with a short life, watches it go, and sees that it stays gone. */
+/**
+ * Sets a key with a short life, watches it go, and sees that it stays gone: by reads, and by a compare-and-set that never succeeds, which
+ * looks at the key from within the log.
+ */
 class ExpiryClient extends WorkloadClient {
   #generation = 0
   #key = ''
   #state: 'unset' | 'setting' | 'alive' | 'gone' = 'unset'
-  #reads = 0
+  #looks = 0
 
   protected round(): void {
     if (this.client.unanswered > 0) return
-    if (this.#state === 'unset') {
-      this.#key = `expiring${this.#generation++}`
-      this.#state = 'setting'
-      this.#reads = 0
-      const lifeMs = this.context.scheduler.random.between(200, 3_000)
-      this.client.send(['SET', this.#key, 'v', 'PX', String(lifeMs)], (reply) => {
-        const of = fate(reply)
-        this.countFate(of)
-        this.#state = of === 'ok' ? 'alive' : 'unset'
-      })
-      return
+    switch (this.#state) {
+      case 'unset':
+        return this.#set()
+      case 'setting':
+        // The connection was lost before the answer: begin again with another key.
+        this.#state = 'unset'
+        return
+      case 'alive':
+      case 'gone': {
+        const { random } = this.context.scheduler
+        for (let looks = random.between(1, 3); looks > 0; looks--) this.#look(random.chance(0.5))
+      }
     }
-    if (this.#state === 'setting') {
-      // The connection was lost before the answer: begin again with another key.
-      this.#state = 'unset'
-      return
-    }
-    this.client.send(['GET', this.#key], (reply) => {
+  }
+
+  #set(): void {
+    this.#key = `expiring${this.#generation++}`
+    this.#state = 'setting'
+    this.#looks = 0
+    const lifeMs = this.context.scheduler.random.between(200, 3_000)
+    this.client.send(['SET', this.#key, 'v', 'PX', String(lifeMs)], (reply) => {
       const of = fate(reply)
       this.countFate(of)
-      if (of !== 'ok' || reply.kind === 'lost') return
-      const absent = reply.value.kind === 'null'
-      if (!absent && this.#state === 'gone') this.context.workload.finding(`expiry ran backwards: ${this.#key} is back`)
+      this.#state = of === 'ok' ? 'alive' : 'unset'
+    })
+  }
+
+  #look(inTheLog: boolean): void {
+    const words = inTheLog ? ['KV.CAS', this.#key, 'another value', 'x'] : ['GET', this.#key]
+    this.client.send(words, (reply) => {
+      const of = fate(reply)
+      this.countFate(of)
+      if (of !== 'ok' || reply.kind === 'lost' || this.#state === 'unset') return
+      const seen = inTheLog && reply.value.kind === 'array' ? reply.value.items[1] : reply.value
+      const absent = seen.kind === 'null'
+      if (!absent && this.#state === 'gone')
+        this.context.workload.finding(`expiry ran backwards: ${words.join(' ')} gave ${JSON.stringify(reply.value)}`)
       if (absent) this.#state = 'gone'
-      this.#reads++
-      if (this.#state === 'gone' && this.#reads > 12) this.#state = 'unset'
+      this.#looks++
+      if (this.#state === 'gone' && this.#looks > 12) this.#state = 'unset'
     })
   }
 }
