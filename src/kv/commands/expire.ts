@@ -1,5 +1,5 @@
 /**
- * EXPIRE, PEXPIRE, TTL, PTTL, PERSIST. Relative times count from log time, in apply, so that every replica computes the
+ * EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT, TTL, PTTL, EXPIRETIME, PEXPIRETIME, PERSIST. Relative times count from log time, in apply, so that every replica computes the
  * same moment. A time to live that is over at once deletes the key.
  */
 import { assert } from '../../base/assert.ts'
@@ -42,12 +42,19 @@ function allows(flags: number, current: number, moment: number): boolean {
   return (flags & LT) === 0 || current === 0 || moment < current
 }
 
-function expire(context: ExecutionContext, args: readonly Uint8Array[], unitMs: 1 | 1000, name: string): Uint8Array {
+interface ExpireForm {
+  readonly name: string
+  readonly unitMs: 1 | 1000
+  /** From now on; else a moment since 1970. */
+  readonly relative: boolean
+}
+
+function expire(context: ExecutionContext, args: readonly Uint8Array[], form: ExpireForm): Uint8Array {
   const amount = parseInteger(args[1])
   const flags = parseFlags(args)
   assert(amount !== null && typeof flags === 'number', 'EXPIRE ran with a syntax error')
-  const moment = momentAfter(amount, unitMs, context.logTimeMs)
-  if (moment === null) return errorReply(invalidExpireTime(name))
+  const moment = momentAfter(amount, form.unitMs, form.relative ? context.logTimeMs : 0)
+  if (moment === null) return errorReply(invalidExpireTime(form.name))
   const current = context.find(args[0])
   if (current === null || !allows(flags, current.expiresAtMs, moment)) return integerReply(0)
   if (moment <= context.logTimeMs) context.remove(args[0])
@@ -55,7 +62,8 @@ function expire(context: ExecutionContext, args: readonly Uint8Array[], unitMs: 
   return integerReply(1)
 }
 
-function expireHandler(unitMs: 1 | 1000, name: string): CommandHandler {
+function expireHandler(name: string, unitMs: 1 | 1000, relative: boolean): CommandHandler {
+  const form = { name, unitMs, relative }
   return {
     checkSyntax(args) {
       const flags = parseFlags(args)
@@ -64,12 +72,14 @@ function expireHandler(unitMs: 1 | 1000, name: string): CommandHandler {
       if (amount === null) return NOT_AN_INTEGER
       return momentAfter(amount, unitMs, 0) === null ? invalidExpireTime(name) : null
     },
-    execute: (context, args) => expire(context, args, unitMs, name),
+    execute: (context, args) => expire(context, args, form),
   }
 }
 
-export const EXPIRE: CommandHandler = expireHandler(1000, 'expire')
-export const PEXPIRE: CommandHandler = expireHandler(1, 'pexpire')
+export const EXPIRE: CommandHandler = expireHandler('expire', 1000, true)
+export const PEXPIRE: CommandHandler = expireHandler('pexpire', 1, true)
+export const EXPIREAT: CommandHandler = expireHandler('expireat', 1000, false)
+export const PEXPIREAT: CommandHandler = expireHandler('pexpireat', 1, false)
 
 /** -2: no such key; -1: no expiry. */
 function remainingMs(context: ExecutionContext, key: Uint8Array): number {
@@ -90,6 +100,26 @@ export const TTL: CommandHandler = {
 export const PTTL: CommandHandler = {
   checkSyntax: noSyntax,
   execute: (context, args) => integerReply(remainingMs(context, args[0])),
+}
+
+/** -2: no such key; -1: no expiry. */
+function expiryOf(context: ExecutionContext, key: Uint8Array): number {
+  const current = context.find(key)
+  if (current === null) return -2
+  return current.expiresAtMs === 0 ? -1 : current.expiresAtMs
+}
+
+export const EXPIRETIME: CommandHandler = {
+  checkSyntax: noSyntax,
+  execute(context, args) {
+    const ms = expiryOf(context, args[0])
+    return integerReply(ms < 0 ? ms : Math.floor((ms + 500) / 1000))
+  },
+}
+
+export const PEXPIRETIME: CommandHandler = {
+  checkSyntax: noSyntax,
+  execute: (context, args) => integerReply(expiryOf(context, args[0])),
 }
 
 export const PERSIST: CommandHandler = {

@@ -31,6 +31,11 @@ function valueTooLarge(bytes: number, limits: KvLimits): string {
   return `ERR value is ${bytes} bytes, the limit is ${limits.maxValueBytes} (--max-value-bytes)`
 }
 
+/** For values that grow in place. */
+export function valueWouldBeTooLarge(bytes: number, limits: KvLimits): string {
+  return `ERR string exceeds maximum allowed size (it would be ${bytes} bytes, the limit is ${limits.maxValueBytes}: --max-value-bytes)`
+}
+
 export function checkValue(value: Uint8Array, limits: KvLimits): string | null {
   return value.length > limits.maxValueBytes ? valueTooLarge(value.length, limits) : null
 }

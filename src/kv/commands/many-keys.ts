@@ -1,6 +1,15 @@
-/** DEL, EXISTS, MGET, MSET: the part of one slot; doors fan out over slots and join the replies. */
+/** DEL (UNLINK), EXISTS (TOUCH), MGET, MSET: the part of one slot; doors fan out over slots and join the replies. */
 import { BytesWriter } from '../../base/bytes.ts'
-import { arrayHead, bulkReply, errorReply, integerReply, NULL_REPLY, OK_REPLY } from '../../protocol/resp-reply.ts'
+import {
+  arrayHead,
+  bulkReply,
+  errorReply,
+  integerReply,
+  NULL_REPLY,
+  OK_REPLY,
+  simpleString,
+} from '../../protocol/resp-reply.ts'
+import type { ExecutionContext } from '../execution-context.ts'
 import { MAX_REPLY_BYTES } from '../kv-options.ts'
 import { type CommandHandler, checkValue, noSyntax, wrongArgumentCount } from './handler.ts'
 
@@ -42,17 +51,41 @@ export const MGET: CommandHandler = {
   },
 }
 
-export const MSET: CommandHandler = {
-  checkSyntax(args, limits) {
-    if (args.length % 2 !== 0) return wrongArgumentCount('mset')
+function checkPairs(name: string): CommandHandler['checkSyntax'] {
+  return (args, limits) => {
+    if (args.length % 2 !== 0) return wrongArgumentCount(name)
     for (let i = 1; i < args.length; i += 2) {
       const error = checkValue(args[i], limits)
       if (error !== null) return error
     }
     return null
-  },
+  }
+}
+
+function putPairs(context: ExecutionContext, args: readonly Uint8Array[]): void {
+  for (let i = 0; i < args.length; i += 2) context.put(args[i], args[i + 1], 0)
+}
+
+export const MSET: CommandHandler = {
+  checkSyntax: checkPairs('mset'),
   execute(context, args) {
-    for (let i = 0; i < args.length; i += 2) context.put(args[i], args[i + 1], 0)
+    putPairs(context, args)
     return OK_REPLY
   },
+}
+
+/** All or nothing: in one slot, as its keys' doors have checked. */
+export const MSETNX: CommandHandler = {
+  checkSyntax: checkPairs('msetnx'),
+  execute(context, args) {
+    for (let i = 0; i < args.length; i += 2) if (context.find(args[i]) !== null) return integerReply(0)
+    putPairs(context, args)
+    return integerReply(1)
+  },
+}
+
+/** Every value is a string so far. */
+export const TYPE: CommandHandler = {
+  checkSyntax: noSyntax,
+  execute: (context, args) => simpleString(context.find(args[0]) === null ? 'none' : 'string'),
 }

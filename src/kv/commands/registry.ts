@@ -7,12 +7,15 @@ import type { SlotId } from '../../base/brand.ts'
 import { slotOf } from '../../base/slot.ts'
 import { COMMANDS_BY_OPCODE, type CommandSpec, OPCODE_KEY_VERSION } from '../../protocol/command-table.ts'
 import { DEFAULT_KV_LIMITS, type KvLimits } from '../kv-options.ts'
+import { BITCOUNT, BITPOS, GETBIT, SETBIT } from './bits.ts'
 import { KV_CAS } from './compare-and-set.ts'
 import { DECR, DECRBY, INCR, INCRBY } from './counters.ts'
-import { EXPIRE, PERSIST, PEXPIRE, PTTL, TTL } from './expire.ts'
+import { EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL } from './expire.ts'
+import { GETDEL, GETEX, GETSET, PSETEX, SETEX, SETNX } from './get-and-change.ts'
 import { type CommandHandler, keyTooLarge, wrongArgumentCount } from './handler.ts'
 import { KEY_VERSION } from './key-version.ts'
-import { DEL, EXISTS, MGET, MSET } from './many-keys.ts'
+import { DEL, EXISTS, MGET, MSET, MSETNX, TYPE } from './many-keys.ts'
+import { GETRANGE, SETRANGE } from './ranges.ts'
 import { APPEND, GET, SET, STRLEN } from './set.ts'
 import { DBSIZE, FLUSHALL } from './whole-slot.ts'
 
@@ -46,6 +49,27 @@ const HANDLERS: Readonly<Record<string, CommandHandler>> = {
   ttl: TTL,
   pttl: PTTL,
   persist: PERSIST,
+  getset: GETSET,
+  getdel: GETDEL,
+  getex: GETEX,
+  setnx: SETNX,
+  setex: SETEX,
+  psetex: PSETEX,
+  getrange: GETRANGE,
+  substr: GETRANGE,
+  setrange: SETRANGE,
+  expireat: EXPIREAT,
+  pexpireat: PEXPIREAT,
+  expiretime: EXPIRETIME,
+  pexpiretime: PEXPIRETIME,
+  type: TYPE,
+  touch: EXISTS,
+  unlink: DEL,
+  msetnx: MSETNX,
+  setbit: SETBIT,
+  getbit: GETBIT,
+  bitcount: BITCOUNT,
+  bitpos: BITPOS,
   'kv.cas': KV_CAS,
   flushall: FLUSHALL,
   dbsize: DBSIZE,

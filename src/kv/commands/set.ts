@@ -19,6 +19,7 @@ import {
   NOT_AN_INTEGER,
   noSyntax,
   SYNTAX_ERROR,
+  valueWouldBeTooLarge,
 } from './handler.ts'
 
 type Condition = 'none' | 'nx' | 'xx' | 'ifeq' | 'ifne'
@@ -173,12 +174,7 @@ export const APPEND: CommandHandler = {
     const current = context.find(args[0])
     const oldLength = current?.value.length ?? 0
     const length = oldLength + args[1].length
-    const { maxValueBytes } = context.limits
-    if (length > maxValueBytes) {
-      return errorReply(
-        `ERR string exceeds maximum allowed size (it would be ${length} bytes, the limit is ${maxValueBytes}: --max-value-bytes)`,
-      )
-    }
+    if (length > context.limits.maxValueBytes) return errorReply(valueWouldBeTooLarge(length, context.limits))
     const joined = new Uint8Array(length)
     if (current !== null) joined.set(current.value)
     joined.set(args[1], oldLength)

@@ -46,6 +46,8 @@ const TIMES: Readonly<Record<string, string>> = {
   PXAT: '4102444800000',
   expire: '1000',
   pexpire: '1000000',
+  expireat: '4102444800',
+  pexpireat: '4102444800000',
 }
 const BAD_TIMES = ['0', '-1', 'x', '']
 const OPTIONS = ['NX', 'XX', 'GET', 'KEEPTTL', 'EX', 'PX', 'EXAT', 'PXAT', 'nx', 'Get', 'FOO']
@@ -54,7 +56,8 @@ const MAY_BREAK: ReadonlySet<string> = new Set(
     ' ',
   ),
 )
-const KEYED = ['incr', 'decr', 'strlen', 'get', 'ttl', 'persist', 'pttl']
+const KEYED = 'incr decr strlen get ttl persist pttl getdel getex type expiretime pexpiretime bitcount'.split(' ')
+const POSITIONS = ['0', '1', '-1', '3', '-3', '8', '100', '-100', 'x', '9223372036854775807', '-9223372036854775808']
 
 class Generator {
   readonly #random: Prng
@@ -111,7 +114,7 @@ class Generator {
 
   #sound(): string[] {
     const random = this.#random
-    const kind = random.below(24)
+    const kind = random.below(36)
     switch (kind) {
       case 0:
       case 1:
@@ -167,9 +170,44 @@ class Generator {
       case 14:
         if (this.#inMulti || random.chance(0.7)) return ['get', this.#key()]
         return random.pick([['dbsize'], ['flushall'], ['flushall', 'async'], ['flushall', 'SYNC'], ['flushall', 'x']])
+      case 15:
+        return [random.pick(['getset', 'setnx']), this.#key(), random.pick(VALUES)]
+      case 16:
+        return ['getex', this.#key(), ...this.#getexOptions()]
+      case 17:
+        return [random.pick(['setex', 'psetex']), this.#key(), this.#time('PX'), random.pick(VALUES)]
+      case 18:
+        return [random.pick(['getrange', 'substr']), this.#key(), random.pick(POSITIONS), random.pick(POSITIONS)]
+      case 19:
+        return ['setrange', this.#key(), random.pick(['0', '1', '7', '40', '-1', 'x']), random.pick(VALUES)]
+      case 20:
+        return ['setbit', this.#key(), random.pick(['0', '7', '9', '70', '-1', 'x']), random.pick(['0', '1', '1', '2'])]
+      case 21:
+        return ['getbit', this.#key(), random.pick(['0', '1', '7', '70', '4294967295', '4294967296', 'x'])]
+      case 22:
+        return random.chance(0.5)
+          ? ['bitcount', this.#key(), ...this.#bitRange()]
+          : ['bitpos', this.#key(), random.pick(['0', '1', '1', '2', 'x']), ...this.#bitRange()]
+      case 23:
+        return this.#expire(random.pick(['expireat', 'pexpireat']))
+      case 24:
+        return [random.pick(['touch', 'unlink']), ...(this.#inMulti ? [this.#key()] : this.#keys())]
+      case 25:
+        return ['msetnx', ...['{t}k1', '{t}k7'].slice(random.below(2)).flatMap((key) => [key, random.pick(VALUES)])]
       default:
         return [random.pick(KEYED), this.#key()]
     }
+  }
+
+  #getexOptions(): string[] {
+    const option = this.#random.pick(['EX', 'px', 'EXAT', 'PXAT', 'PERSIST', 'FOO'])
+    if (option === 'PERSIST' || option === 'FOO') return [option]
+    return [option, ...(this.#random.chance(0.9) ? [this.#time(option.toUpperCase())] : [])]
+  }
+
+  #bitRange(): string[] {
+    const words = [this.#random.pick(POSITIONS), this.#random.pick(POSITIONS), this.#random.pick(['BIT', 'byte', 'x'])]
+    return words.slice(0, this.#random.below(4))
   }
 
   #setOptions(): string[] {
@@ -206,7 +244,9 @@ function masked(words: readonly string[], reply: string): string {
   const word = words[0].toLowerCase()
   // Whether 1000 s from now is later than 1000 s from a moment ago hangs on the millisecond, too.
   if (word === 'expire' || word === 'pexpire') return reply.replace(/^:[01]\r\n/, ':0 or 1\r\n')
-  return word === 'pttl' || word === 'exec' ? reply.replaceAll(/:\d{2,}\r\n/g, ':some\r\n') : reply
+  return ['pttl', 'expiretime', 'pexpiretime', 'exec'].includes(word)
+    ? reply.replaceAll(/:\d{2,}\r\n/g, ':some\r\n')
+    : reply
 }
 
 async function compare(seed: number, commands: number, hello: string): Promise<Map<string, number>> {
