@@ -95,6 +95,7 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   spec('getbit', 40, 3, 'slot', ['readonly', 'fast'], 1, 1, 1),
   spec('bitcount', 41, -2, 'slot', ['readonly'], 1, 1, 1),
   spec('bitpos', 42, -3, 'slot', ['readonly'], 1, 1, 1),
+  spec('incrbyfloat', 43, 3, 'slot', ['write', 'denyoom', 'fast'], 1, 1, 1),
 
   spec('multi', 0, 1, 'door', ['noscript', 'loading', 'stale', 'fast']),
   spec('discard', 0, 1, 'door', ['noscript', 'loading', 'stale', 'fast']),

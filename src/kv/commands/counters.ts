@@ -1,9 +1,10 @@
-/** INCR, DECR, INCRBY, DECRBY: 64-bit signed, the time to live stays. */
+/** INCR, DECR, INCRBY, DECRBY: 64-bit signed; INCRBYFLOAT: 80-bit extended. The time to live stays. */
 import { assert } from '../../base/assert.ts'
-import { errorReply, integerReply } from '../../protocol/resp-reply.ts'
+import { bulkReply, errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { addIntegers, decimalBytes, INT64_MIN, type Integer, parseInteger } from '../integer-text.ts'
-import { type CommandHandler, NOT_AN_INTEGER, noSyntax } from './handler.ts'
+import { addLongDoubles, formatLongDouble, LONG_DOUBLE_ZERO, parseLongDouble } from '../long-double.ts'
+import { type CommandHandler, NOT_AN_INTEGER, noSyntax, valueWouldBeTooLarge } from './handler.ts'
 
 function add(context: ExecutionContext, key: Uint8Array, amount: Integer): Uint8Array {
   const current = context.find(key)
@@ -46,5 +47,23 @@ export const DECRBY: CommandHandler = {
   execute(context, args) {
     const amount = amountOf(args[1])
     return add(context, args[0], typeof amount === 'bigint' ? -amount : 0 - amount)
+  },
+}
+
+const NOT_A_FLOAT = 'ERR value is not a valid float'
+
+export const INCRBYFLOAT: CommandHandler = {
+  checkSyntax: (args) => (parseLongDouble(args[1]) === null ? NOT_A_FLOAT : null),
+  execute(context, args) {
+    const amount = parseLongDouble(args[1])
+    const current = context.find(args[0])
+    const before = current === null ? LONG_DOUBLE_ZERO : parseLongDouble(current.value)
+    if (before === null || amount === null) return errorReply(NOT_A_FLOAT)
+    const after = before === 'infinite' || amount === 'infinite' ? null : addLongDoubles(before, amount)
+    if (after === null) return errorReply('ERR increment would produce NaN or Infinity')
+    const text = formatLongDouble(after)
+    if (text.length > context.limits.maxValueBytes) return errorReply(valueWouldBeTooLarge(text.length, context.limits))
+    context.put(args[0], text, current?.expiresAtMs ?? 0)
+    return bulkReply(text)
   },
 }

@@ -9,7 +9,7 @@ import { COMMANDS_BY_OPCODE, type CommandSpec, OPCODE_KEY_VERSION } from '../../
 import { DEFAULT_KV_LIMITS, type KvLimits } from '../kv-options.ts'
 import { BITCOUNT, BITPOS, GETBIT, SETBIT } from './bits.ts'
 import { KV_CAS } from './compare-and-set.ts'
-import { DECR, DECRBY, INCR, INCRBY } from './counters.ts'
+import { DECR, DECRBY, INCR, INCRBY, INCRBYFLOAT } from './counters.ts'
 import { EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL } from './expire.ts'
 import { GETDEL, GETEX, GETSET, PSETEX, SETEX, SETNX } from './get-and-change.ts'
 import { type CommandHandler, keyTooLarge, wrongArgumentCount } from './handler.ts'
@@ -70,6 +70,7 @@ const HANDLERS: Readonly<Record<string, CommandHandler>> = {
   getbit: GETBIT,
   bitcount: BITCOUNT,
   bitpos: BITPOS,
+  incrbyfloat: INCRBYFLOAT,
   'kv.cas': KV_CAS,
   flushall: FLUSHALL,
   dbsize: DBSIZE,

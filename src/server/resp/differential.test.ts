@@ -57,6 +57,9 @@ const MAY_BREAK: ReadonlySet<string> = new Set(
   ),
 )
 const KEYED = 'incr decr strlen get ttl persist pttl getdel getex type expiretime pexpiretime bitcount'.split(' ')
+const FLOATS = '1.5 0.1 -0.3 3.0e3 1e-10 -1e18 12345678901234567890 1e4940 1e-5000 inf nan x . 1. .5 +2 1e 5e-1x'.split(
+  ' ',
+)
 const POSITIONS = ['0', '1', '-1', '3', '-3', '8', '100', '-100', 'x', '9223372036854775807', '-9223372036854775808']
 
 class Generator {
@@ -138,10 +141,11 @@ class Generator {
         if (this.#inMulti) return ['get', this.#key()]
         // Watched keys exist: an absent one's version is its slot's last delete, so that more aborts than in Redis.
         this.#following = [
+          ['set', '{t}k1', '1'],
           ['set', '{t}k2', '2'],
           ['watch', '{t}k1', '{t}k2'],
         ]
-        return random.pick([['set', '{t}k1', '1'], ['unwatch']])
+        return random.pick([['unwatch'], ['ping']])
       case 12:
         return random.pick([
           ['ping'],
@@ -194,6 +198,8 @@ class Generator {
         return [random.pick(['touch', 'unlink']), ...(this.#inMulti ? [this.#key()] : this.#keys())]
       case 25:
         return ['msetnx', ...['{t}k1', '{t}k7'].slice(random.below(2)).flatMap((key) => [key, random.pick(VALUES)])]
+      case 26:
+        return ['incrbyfloat', this.#key(), random.pick(FLOATS)]
       default:
         return [random.pick(KEYED), this.#key()]
     }

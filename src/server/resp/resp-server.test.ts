@@ -218,7 +218,7 @@ describe('replies', () => {
       "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.",
     ],
     ['CLIENT GETNAME', '$-1'],
-    ['COMMAND COUNT', ':57'],
+    ['COMMAND COUNT', ':58'],
     ['COMMAND DOCS', '*0'],
     ['CONFIG GET maxcl*', '*2\r\n$10\r\nmaxclients\r\n$5\r\n10000'],
     ['CONFIG GET save', '*2\r\n$4\r\nsave\r\n$0\r\n'],
