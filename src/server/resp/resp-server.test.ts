@@ -218,6 +218,8 @@ describe('replies', () => {
       "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.",
     ],
     ['CLIENT GETNAME', '$-1'],
+    ['MSETNX a 1 b 2', "-CROSSSLOT Keys in request don't hash to the same slot"],
+    ['MSETNX {a}1 1 {a}2 2', ':1'],
     ['COMMAND COUNT', ':58'],
     ['COMMAND DOCS', '*0'],
     ['CONFIG GET maxcl*', '*2\r\n$10\r\nmaxclients\r\n$5\r\n10000'],

@@ -1,12 +1,12 @@
 /** Commands on one slot: the hot path. Limits and syntax are checked here, before anything is proposed. */
-import type { SlotId } from '../../base/brand.ts'
+import { asSlotId, type SlotId } from '../../base/brand.ts'
 import { slotOf } from '../../base/slot.ts'
 import { checkSyntax } from '../../kv/commands/index.ts'
 import type { RequestWords } from '../../protocol/resp-parser.ts'
 import { errorReply } from '../../protocol/resp-reply.ts'
 import type { RespConnection } from './connection.ts'
 import type { Door, DoorCommand } from './door.ts'
-import { keyTooLong, valueTooLong } from './errors.ts'
+import { CROSS_SLOT, keyTooLong, valueTooLong } from './errors.ts'
 import { wordViews } from './words.ts'
 
 export function runSingleSlot(door: Door, connection: RespConnection, command: DoorCommand): boolean {
@@ -16,7 +16,14 @@ export function runSingleSlot(door: Door, connection: RespConnection, command: D
     connection.answer(refusal)
     return true
   }
-  submitWhole(door, connection, command, slotOf(words.args, door.router.slotCount, words.offsets[2], words.offsets[3]))
+  const { slotCount } = door.router
+  const { firstKey, lastKey } = command.spec
+  const slot =
+    firstKey === lastKey
+      ? slotOf(words.args, slotCount, words.offsets[2], words.offsets[3])
+      : commonSlot(command, words, slotCount)
+  if (slot === SEVERAL_SLOTS) connection.answer(CROSS_SLOT)
+  else submitWhole(door, connection, command, asSlotId(slot))
   return true
 }
 
