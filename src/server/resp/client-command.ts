@@ -10,7 +10,7 @@ import {
   simpleString,
 } from '../../protocol/resp-reply.ts'
 import { type ClientState, isClientAttribute } from './client-state.ts'
-import type { Subcommand } from './commands.ts'
+import type { NamedReplies } from './commands.ts'
 import { BAD_CLIENT_NAME } from './hello.ts'
 import { wordLower, wordText } from './words.ts'
 
@@ -33,27 +33,21 @@ function infoLine(client: ClientState): string {
   return `id=${id} addr=${address} name=${name} db=0 resp=${protocol} lib-name=${libraryName} lib-ver=${libraryVersion}\n`
 }
 
-export const CLIENT_SUBCOMMANDS: readonly Subcommand[] = [
-  { name: 'id', arity: 2, reply: (_door, client) => integerReply(client.id) },
-  {
-    name: 'getname',
-    arity: 2,
-    reply: (_door, client) => (client.name === '' ? NULL_REPLY : bulkReply(latin1Bytes(client.name))),
-  },
-  {
-    name: 'setname',
-    arity: 3,
-    reply: (_door, client, words) => {
+export const CLIENT_REPLIES: NamedReplies = [
+  ['client|id', (_door, client) => integerReply(client.id)],
+  ['client|getname', (_door, client) => (client.name === '' ? NULL_REPLY : bulkReply(latin1Bytes(client.name)))],
+  [
+    'client|setname',
+    (_door, client, words) => {
       const name = wordText(words, 2)
       if (!isClientAttribute(name)) return BAD_CLIENT_NAME
       client.name = name
       return OK_REPLY
     },
-  },
-  {
-    name: 'setinfo',
-    arity: 4,
-    reply: (_door, client, words) => {
+  ],
+  [
+    'client|setinfo',
+    (_door, client, words) => {
       const option = wordLower(words, 2)
       const value = wordText(words, 3)
       if (option !== 'lib-name' && option !== 'lib-ver') {
@@ -66,7 +60,7 @@ export const CLIENT_SUBCOMMANDS: readonly Subcommand[] = [
       else client.libraryVersion = value
       return OK_REPLY
     },
-  },
-  { name: 'info', arity: 2, reply: (_door, client) => bulkReply(latin1Bytes(infoLine(client))) },
-  { name: 'help', arity: 2, reply: () => arrayReply(HELP.map((line) => simpleString(line))) },
+  ],
+  ['client|info', (_door, client) => bulkReply(latin1Bytes(infoLine(client)))],
+  ['client|help', () => arrayReply(HELP.map((line) => simpleString(line)))],
 ]

@@ -10,7 +10,7 @@ import {
   setReply,
   simpleString,
 } from '../../protocol/resp-reply.ts'
-import type { Subcommand } from './commands.ts'
+import type { NamedReplies } from './commands.ts'
 import type { DoorReply } from './door.ts'
 import { wordLower } from './words.ts'
 
@@ -59,18 +59,13 @@ const ALL = arrayReply(COMMAND_SPECS.map(infoOf))
 
 export const commandReply: DoorReply = () => ALL
 
-export const COMMAND_SUBCOMMANDS: readonly Subcommand[] = [
-  { name: 'count', arity: 2, reply: () => integerReply(COMMAND_SPECS.length) },
-  { name: 'docs', arity: -2, reply: () => mapReply([]) },
-  {
-    name: 'list',
-    arity: -2,
-    reply: () => arrayReply(COMMAND_SPECS.map((spec) => bulkReply(latin1Bytes(spec.name)))),
-  },
-  {
-    name: 'info',
-    arity: -2,
-    reply: (_door, _client, words) => {
+export const COMMAND_REPLIES: NamedReplies = [
+  ['command|count', () => integerReply(COMMAND_SPECS.length)],
+  ['command|docs', () => mapReply([])],
+  ['command|list', () => arrayReply(COMMAND_SPECS.map((spec) => bulkReply(latin1Bytes(spec.name))))],
+  [
+    'command|info',
+    (_door, _client, words) => {
       if (words.wordCount === 2) return ALL
       const replies: Uint8Array[] = []
       for (let i = 2; i < words.wordCount; i++) {
@@ -79,5 +74,5 @@ export const COMMAND_SUBCOMMANDS: readonly Subcommand[] = [
       }
       return arrayReply(replies)
     },
-  },
+  ],
 ]

@@ -1,10 +1,10 @@
 /** What the door does with each command of the table: how it runs, what MULTI makes of it, when its syntax needs a look. */
-import { assert, present } from '../../base/assert.ts'
+import { present } from '../../base/assert.ts'
 import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts'
 import { runFlushAll, runOverAllSlots } from './all-slots.ts'
-import { CLIENT_SUBCOMMANDS } from './client-command.ts'
-import { COMMAND_SUBCOMMANDS, commandReply } from './command-command.ts'
-import { CONFIG_SUBCOMMANDS } from './config-command.ts'
+import { CLIENT_REPLIES } from './client-command.ts'
+import { COMMAND_REPLIES, commandReply } from './command-command.ts'
+import { CONFIG_REPLIES } from './config-command.ts'
 import type { DoorCommand, DoorReply, Handler } from './door.ts'
 import { echoReply, pingReply, readLevelReply, runQuit, selectReply, statusReply } from './door-commands.ts'
 import { runFanOut } from './fan-out.ts'
@@ -13,11 +13,8 @@ import { infoReply } from './info.ts'
 import { runSingleSlot } from './single-slot.ts'
 import { runDiscard, runExec, runMulti, runUnwatch, runWatch, unwatchReply } from './transaction.ts'
 
-export interface Subcommand {
-  readonly name: string
-  readonly arity: number
-  readonly reply: DoorReply
-}
+/** By full name: `client|id`. */
+export type NamedReplies = readonly (readonly [fullName: string, reply: DoorReply])[]
 
 const runDoor: Handler = (door, connection, command) => {
   const reply = present(command.reply, `${command.fullName}: the door has no answer`)
@@ -47,12 +44,9 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ['unwatch', unwatchReply],
   ['kv.read', readLevelReply],
   ['kv.status', statusReply],
-])
-
-const SUBCOMMANDS: ReadonlyMap<string, readonly Subcommand[]> = new Map([
-  ['client', CLIENT_SUBCOMMANDS],
-  ['command', COMMAND_SUBCOMMANDS],
-  ['config', CONFIG_SUBCOMMANDS],
+  ...CLIENT_REPLIES,
+  ...COMMAND_REPLIES,
+  ...CONFIG_REPLIES,
 ])
 
 const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit'])
@@ -74,15 +68,16 @@ const UNCHECKED_WORDS: ReadonlyMap<string, number> = new Map([
 ])
 
 export function makeCommands(): DoorCommand[] {
-  return COMMAND_SPECS.map((spec) => makeCommand(spec))
+  return COMMAND_SPECS.map((spec) => makeCommand(spec)).filter((command) => command !== null)
 }
 
-function makeCommand(spec: CommandSpec): DoorCommand {
+function makeCommand(spec: CommandSpec): DoorCommand | null {
   const reply = DOOR_REPLIES.get(spec.name) ?? null
-  const inner = SUBCOMMANDS.get(spec.name)?.map((sub) => makeSubcommand(spec, sub)) ?? null
+  const inner = spec.subcommands.map(makeCommand).filter((command) => command !== null)
   const handler =
     HANDLERS.get(spec.name) ?? (spec.scope === 'slot' ? runSingleSlot : spec.scope === 'fanout' ? runFanOut : runDoor)
-  assert(handler !== runDoor || reply !== null || inner !== null, `the door has no answer to ${spec.name}`)
+  // UNFINISHED: becomes an assertion once every command of the table is there.
+  if (handler === runDoor && reply === null && inner.length === 0) return null
   return {
     spec,
     fullName: spec.name,
@@ -93,21 +88,9 @@ function makeCommand(spec: CommandSpec): DoorCommand {
     uncheckedWords: UNCHECKED_WORDS.get(spec.name) ?? -1,
     inMulti: inMulti(spec),
     subcommands:
-      inner === null ? null : new Map(inner.map((command) => [command.fullName.slice(spec.name.length + 1), command])),
-  }
-}
-
-function makeSubcommand(spec: CommandSpec, sub: Subcommand): DoorCommand {
-  return {
-    spec,
-    fullName: `${spec.name}|${sub.name}`,
-    arity: sub.arity,
-    handler: runDoor,
-    reply: sub.reply,
-    write: false,
-    uncheckedWords: 0,
-    inMulti: 'door',
-    subcommands: null,
+      inner.length === 0
+        ? null
+        : new Map(inner.map((command) => [command.fullName.slice(spec.name.length + 1), command])),
   }
 }
 

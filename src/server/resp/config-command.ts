@@ -1,7 +1,7 @@
 /** CONFIG GET of what clients and tools ask for; a node's settings come from its command line, so CONFIG SET refuses. */
 import { latin1Bytes } from '../../base/bytes.ts'
 import { bulkReply, errorReply, mapReply, OK_REPLY } from '../../protocol/resp-reply.ts'
-import type { Subcommand } from './commands.ts'
+import type { NamedReplies } from './commands.ts'
 import type { Door } from './door.ts'
 import { globMatches } from './glob.ts'
 import { wordLower, wordText } from './words.ts'
@@ -25,21 +25,19 @@ function entries(door: Door): Map<string, string> {
   ])
 }
 
-export const CONFIG_SUBCOMMANDS: readonly Subcommand[] = [
-  {
-    name: 'get',
-    arity: -3,
-    reply: (door, _client, words) => {
+export const CONFIG_REPLIES: NamedReplies = [
+  [
+    'config|get',
+    (door, _client, words) => {
       const patterns: string[] = []
       for (let i = 2; i < words.wordCount; i++) patterns.push(wordLower(words, i))
       const found = [...entries(door)].filter(([name]) => patterns.some((pattern) => globMatches(pattern, name)))
       return mapReply(found.map(([name, value]) => [bulkReply(latin1Bytes(name)), bulkReply(latin1Bytes(value))]))
     },
-  },
-  {
-    name: 'set',
-    arity: -4,
-    reply: (door, _client, words) => {
+  ],
+  [
+    'config|set',
+    (door, _client, words) => {
       const name = wordText(words, 2)
       const known = words.wordCount % 2 === 0 && entries(door).has(name.toLowerCase())
       return errorReply(
@@ -48,13 +46,12 @@ export const CONFIG_SUBCOMMANDS: readonly Subcommand[] = [
           : `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`,
       )
     },
-  },
-  {
-    name: 'resetstat',
-    arity: 2,
-    reply: (door) => {
+  ],
+  [
+    'config|resetstat',
+    (door) => {
       door.resetStats()
       return OK_REPLY
     },
-  },
+  ],
 ]

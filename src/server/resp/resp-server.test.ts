@@ -220,7 +220,7 @@ describe('replies', () => {
     ['CLIENT GETNAME', '$-1'],
     ['MSETNX a 1 b 2', "-CROSSSLOT Keys in request don't hash to the same slot"],
     ['MSETNX {a}1 1 {a}2 2', ':1'],
-    ['COMMAND COUNT', ':58'],
+    ['COMMAND COUNT', ':86'],
     ['COMMAND DOCS', '*0'],
     ['CONFIG GET maxcl*', '*2\r\n$10\r\nmaxclients\r\n$5\r\n10000'],
     ['CONFIG GET save', '*2\r\n$4\r\nsave\r\n$0\r\n'],
