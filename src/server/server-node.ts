@@ -58,6 +58,11 @@ export class ServerNode {
       nodeId: this.#config.nodeId,
       version: VERSION,
       status: () => this.node.status(),
+      // A quorum is more than half of the members, and the leader is one of it.
+      replicasHoldingWrites: () => {
+        const held = this.node.status().groups.map((group) => Math.floor(group.replicas.length / 2))
+        return held.length === 0 ? 0 : Math.min(...held)
+      },
       infoFields: (section) => this.#infoFields(section),
       configEntries: () => [],
     }

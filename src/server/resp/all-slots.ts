@@ -1,9 +1,11 @@
 /**
- * FLUSHALL and DBSIZE: one part for every slot, a bounded number at a time. They stand alone on their connection: earlier requests are answered
+ * FLUSHALL (FLUSHDB) and DBSIZE: one part for every slot, a bounded number at a time. They stand alone on their connection: earlier requests are answered
  * first, later ones are read afterwards, so that order holds in every slot although the parts start one after another.
  */
+import { present } from '../../base/assert.ts'
 import { asSlotId } from '../../base/brand.ts'
 import { encodeCommand } from '../../protocol/command.ts'
+import { COMMANDS_BY_NAME } from '../../protocol/command-table.ts'
 import { isErrorReply, OK_REPLY } from '../../protocol/resp-reply.ts'
 import type { RespConnection } from './connection.ts'
 import type { Door, DoorCommand } from './door.ts'
@@ -13,26 +15,32 @@ import type { ReplySink, Request } from './request.ts'
 import { wordLower } from './words.ts'
 
 const MAX_PARTS_AT_ONCE = 128
+const FLUSH_OPCODE = present(COMMANDS_BY_NAME.get('flushall'), 'no flushall in the command table').opcode
 
-export function runFlushAll(door: Door, connection: RespConnection, command: DoorCommand): boolean {
+/** FLUSHDB too: there is one database. */
+export function runFlushAll(door: Door, connection: RespConnection): boolean {
   const words = connection.words
   const mode = words.wordCount === 2 ? wordLower(words, 1) : ''
   if (words.wordCount > 2 || (words.wordCount === 2 && mode !== 'async' && mode !== 'sync')) {
     connection.answer(SYNTAX_ERROR)
     return true
   }
-  return runOverAllSlots(door, connection, command)
+  return runOverAllSlots(door, connection, FLUSH_OPCODE, true)
 }
 
-export function runOverAllSlots(door: Door, connection: RespConnection, command: DoorCommand): boolean {
+export function runDbSize(door: Door, connection: RespConnection, command: DoorCommand): boolean {
+  return runOverAllSlots(door, connection, command.spec.opcode, false)
+}
+
+function runOverAllSlots(door: Door, connection: RespConnection, opcode: number, write: boolean): boolean {
   if (connection.pendingCount > 0) return false
-  new AllSlots(door, connection, command).start()
+  new AllSlots(door, connection, opcode, write).start()
   return true
 }
 
 class AllSlots implements ReplySink {
   readonly #connection: RespConnection
-  readonly #command: DoorCommand
+  readonly #write: boolean
   readonly #whole: Request
   readonly #bytes: Uint8Array
   readonly #replies: Uint8Array[] = []
@@ -41,11 +49,11 @@ class AllSlots implements ReplySink {
   #outstanding = 0
   #failed = false
 
-  constructor(door: Door, connection: RespConnection, command: DoorCommand) {
+  constructor(door: Door, connection: RespConnection, opcode: number, write: boolean) {
     this.#connection = connection
-    this.#command = command
+    this.#write = write
     this.#whole = connection.open()
-    this.#bytes = encodeCommand(command.spec.opcode, [])
+    this.#bytes = encodeCommand(opcode, [])
     this.#slotCount = door.router.slotCount
   }
 
@@ -62,14 +70,14 @@ class AllSlots implements ReplySink {
     if (!this.#failed) this.#fill()
     if (this.#outstanding > 0) return
     const error = joinedError(this.#replies)
-    this.#connection.settle(this.#whole, error ?? (this.#command.write ? OK_REPLY : sumOf(this.#replies)))
+    this.#connection.settle(this.#whole, error ?? (this.#write ? OK_REPLY : sumOf(this.#replies)))
   }
 
   #fill(): void {
     while (this.#outstanding < MAX_PARTS_AT_ONCE && this.#nextSlot < this.#slotCount) {
       const slot = asSlotId(this.#nextSlot++)
       this.#outstanding++
-      this.#connection.submitPart(slot, this.#command.write, this.#bytes, this, slot)
+      this.#connection.submitPart(slot, this.#write, this.#bytes, this, slot)
     }
   }
 }

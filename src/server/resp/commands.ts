@@ -1,7 +1,7 @@
 /** What the door does with each command of the table: how it runs, what MULTI makes of it, when its syntax needs a look. */
 import { present } from '../../base/assert.ts'
 import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts'
-import { runFlushAll, runOverAllSlots } from './all-slots.ts'
+import { runDbSize, runFlushAll } from './all-slots.ts'
 import { CLIENT_REPLIES } from './client-command.ts'
 import { COMMAND_REPLIES, commandReply } from './command-command.ts'
 import { CONFIG_REPLIES } from './config-command.ts'
@@ -10,8 +10,10 @@ import { echoReply, pingReply, readLevelReply, runQuit, selectReply, statusReply
 import { runFanOut } from './fan-out.ts'
 import { helloReply, runHello } from './hello.ts'
 import { infoReply } from './info.ts'
+import { runKeys, runRandomKey, runScan } from './scan.ts'
 import { runSingleSlot } from './single-slot.ts'
 import { runDiscard, runExec, runMulti, runUnwatch, runWatch, unwatchReply } from './transaction.ts'
+import { runWait, waitReply } from './wait.ts'
 
 /** By full name: `client|id`. */
 export type NamedReplies = readonly (readonly [fullName: string, reply: DoorReply])[]
@@ -31,7 +33,12 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['quit', runQuit],
   ['hello', runHello],
   ['flushall', runFlushAll],
-  ['dbsize', runOverAllSlots],
+  ['flushdb', runFlushAll],
+  ['dbsize', runDbSize],
+  ['scan', runScan],
+  ['keys', runKeys],
+  ['randomkey', runRandomKey],
+  ['wait', runWait],
 ])
 
 const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>([
@@ -42,6 +49,7 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ['hello', helloReply],
   ['command', commandReply],
   ['unwatch', unwatchReply],
+  ['wait', waitReply],
   ['kv.read', readLevelReply],
   ['kv.status', statusReply],
   ...CLIENT_REPLIES,

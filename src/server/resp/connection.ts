@@ -54,6 +54,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   #expectedReplyBytes: number
   readonly #expectedBudget: number
   #exclusive: Request | null = null
+  #exclusiveAbandoned: (() => void) | null = null
   /** The request at hand waits until it is the only one. */
   #waitsForEmpty = false
   /** The socket is paused, and requests may be left to parse. */
@@ -102,6 +103,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#first = null
     this.#last = null
     this.#pending = 0
+    if (this.#exclusive !== null) this.#exclusiveAbandoned?.()
     this.#exclusive = null
     this.transaction.close()
   }
@@ -167,10 +169,11 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#onAnswered(reply)
   }
 
-  /** Nothing else is read until this request has its reply. */
-  beginExclusive(request: Request): void {
+  /** Nothing else is read until this request has its reply. `abandoned`: the connection has gone before. */
+  beginExclusive(request: Request, abandoned: (() => void) | null = null): void {
     assert(this.#pending === 1 && this.#exclusive === null, 'RespConnection.beginExclusive: not alone')
     this.#exclusive = request
+    this.#exclusiveAbandoned = abandoned
   }
 
   /** Reads nothing more, and closes once everything is answered. */

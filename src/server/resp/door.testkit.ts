@@ -14,6 +14,7 @@ export const TEST_NODE_INFO: NodeInfo = {
   version: '0.1.0-test',
   status: () => ({ id: 7, groups: [] }),
   infoFields: (section) => (section === 'memory' ? [['used_memory', 1234]] : []),
+  replicasHoldingWrites: () => 1,
   configEntries: () => [['quorate-test', 'yes']],
 }
 

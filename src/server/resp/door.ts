@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../ports/clock.ts'
 import type { Logger } from '../../ports/logger.ts'
+import type { Random } from '../../ports/random.ts'
 import type { RequestRouter } from '../../ports/request-router.ts'
 import type { CommandSpec } from '../../protocol/command-table.ts'
 import type { RequestWords } from '../../protocol/resp-parser.ts'
@@ -60,6 +61,7 @@ export interface Door {
   readonly options: RespServerOptions
   readonly router: RequestRouter
   readonly clock: Clock
+  readonly random: Random
   readonly logger: Logger
   readonly stats: RespServerStats
   readonly builder: CommandBuilder

@@ -9,6 +9,8 @@ export interface NodeInfo {
   readonly version: string
   /** For KV.STATUS: anything that JSON can write. */
   status(): unknown
+  /** How many replicas beside the leader hold every acknowledged write on disk, in each group. */
+  replicasHoldingWrites(): number
   /** Lines `name:value` of the section, after the door's own; one with a name that the door has too takes its place. */
   infoFields(section: InfoSection): readonly (readonly [name: string, value: string | number])[]
   /** For CONFIG GET, beside the door's own; one with a name that the door has too takes its place. */

@@ -30,6 +30,7 @@ const ROOM_POLL_MS = 10
 
 export class RespServer implements Door {
   readonly clock: Clock
+  readonly random: Random
   readonly logger: Logger
   readonly router: RequestRouter
   readonly builder = new CommandBuilder()
@@ -64,6 +65,7 @@ export class RespServer implements Door {
   ) {
     this.#network = network
     this.clock = clock
+    this.random = random
     this.router = router
     this.logger = logger
     this.#options = { ...DEFAULT_RESP_OPTIONS, ...settings }
