@@ -1,10 +1,11 @@
 // The real programs that tests and benchmarks run against. Missing ones are installed where that is possible (Debian,
 // root); else the caller is told, and the tests that need them are skipped, which the test run reports.
 
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { run } from './run.mjs'
 
+/** Package, and a program of it, or a file. */
 const PACKAGES = [
   ['redis-server', 'redis-server'],
   ['redis-tools', 'redis-cli'],
@@ -12,9 +13,11 @@ const PACKAGES = [
   ['etcd-server', 'etcd'],
   ['etcd-client', 'etcdctl'],
   ['nghttp2-client', 'h2load'],
+  ['python3-redis', '/usr/lib/python3/dist-packages/redis/__init__.py'],
 ]
 
 function isInstalled(program) {
+  if (program.startsWith('/')) return existsSync(program)
   return (process.env.PATH ?? '').split(delimiter).some((directory) => {
     try {
       accessSync(join(directory, program), constants.X_OK)

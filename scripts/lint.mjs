@@ -10,6 +10,7 @@ export const CHECKS = [
   ['biome', 'biome', ['ci', '--error-on-warnings', '.']],
   ['rooms', 'depcruise', ['--config', '.dependency-cruiser.cjs', '--output-type', 'err-long', 'src', 'test']],
   ['knip', 'knip', ['--no-progress']],
+  ['commands.md', 'node', ['scripts/commands-doc.mjs', '--check']],
 ]
 
 /** Runs one check; true where it passed. */

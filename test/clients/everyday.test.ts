@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Cluster, finished, startCluster } from './support/cluster.ts'
+import { type Cluster, finished, startCluster } from '../support/cluster.ts'
 
 const DIRECTORY = mkdtempSync(join(tmpdir(), 'quorate-clients-'))
 /** From the package redis-tools; the test script installs it where it can, and reports what is skipped for want of it. */
