@@ -20,7 +20,7 @@ export function runSingleSlot(door: Door, connection: RespConnection, command: D
   const { firstKey, lastKey } = command.spec
   const slot =
     firstKey === lastKey
-      ? slotOf(words.args, slotCount, words.offsets[2], words.offsets[3])
+      ? slotOf(words.args, slotCount, words.offsets[2 * firstKey], words.offsets[2 * firstKey + 1])
       : commonSlot(command, words, slotCount)
   if (slot === SEVERAL_SLOTS) connection.answer(CROSS_SLOT)
   else submitWhole(door, connection, command, asSlotId(slot))
