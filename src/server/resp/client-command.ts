@@ -1,32 +1,10 @@
 /** CLIENT ID, GETNAME, SETNAME, SETINFO (the last as in Redis 7.2: today's client libraries send it at once). */
 import { latin1Bytes } from '../../base/bytes.ts'
-import {
-  arrayReply,
-  bulkReply,
-  errorReply,
-  integerReply,
-  NULL_REPLY,
-  OK_REPLY,
-  simpleString,
-} from '../../protocol/resp-reply.ts'
+import { bulkReply, errorReply, integerReply, NULL_REPLY, OK_REPLY } from '../../protocol/resp-reply.ts'
 import { type ClientState, isClientAttribute } from './client-state.ts'
 import type { NamedReplies } from './commands.ts'
 import { BAD_CLIENT_NAME } from './hello.ts'
 import { wordLower, wordText } from './words.ts'
-
-const HELP = [
-  'CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
-  'GETNAME',
-  '    Return the name of the current connection.',
-  'ID',
-  '    Return the ID of the current connection.',
-  'INFO',
-  '    Return information about the current client connection.',
-  'SETINFO <option> <value>',
-  '    Set client meta attr: LIB-NAME or LIB-VER.',
-  'SETNAME <name>',
-  '    Assign the name <name> to the current connection.',
-]
 
 function infoLine(client: ClientState): string {
   const { id, address, name, protocol, libraryName, libraryVersion } = client
@@ -62,5 +40,4 @@ export const CLIENT_REPLIES: NamedReplies = [
     },
   ],
   ['client|info', (_door, client) => bulkReply(latin1Bytes(infoLine(client)))],
-  ['client|help', () => arrayReply(HELP.map((line) => simpleString(line)))],
 ]

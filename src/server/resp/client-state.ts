@@ -16,6 +16,13 @@ export function newClient(id: number, address: string): ClientState {
   return { id, address, protocol: 2, name: '', libraryName: '', libraryVersion: '', readLevel: 'linearizable' }
 }
 
+/** What RESET takes back; what the library told about itself stays true. */
+export function resetClient(client: ClientState): void {
+  client.protocol = 2
+  client.name = ''
+  client.readLevel = 'linearizable'
+}
+
 /** Redis's validateClientAttr: printable, no blank; empty takes the name away. */
 export function isClientAttribute(text: string): boolean {
   for (let i = 0; i < text.length; i++) {

@@ -6,9 +6,21 @@ import { CLIENT_REPLIES } from './client-command.ts'
 import { COMMAND_REPLIES, commandReply } from './command-command.ts'
 import { CONFIG_REPLIES } from './config-command.ts'
 import type { DoorCommand, DoorReply, Handler } from './door.ts'
-import { echoReply, pingReply, readLevelReply, runQuit, selectReply, statusReply } from './door-commands.ts'
+import {
+  authReply,
+  echoReply,
+  pingReply,
+  readLevelReply,
+  runQuit,
+  runReset,
+  selectReply,
+  statusReply,
+  timeReply,
+} from './door-commands.ts'
 import { runFanOut } from './fan-out.ts'
+import { FUNCTION_REPLIES } from './function-command.ts'
 import { helloReply, runHello } from './hello.ts'
+import { HELP_REPLIES } from './help.ts'
 import { infoReply } from './info.ts'
 import { runKeys, runRandomKey, runScan } from './scan.ts'
 import { runSingleSlot } from './single-slot.ts'
@@ -32,6 +44,7 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['unwatch', runUnwatch],
   ['quit', runQuit],
   ['hello', runHello],
+  ['reset', runReset],
   ['flushall', runFlushAll],
   ['flushdb', runFlushAll],
   ['dbsize', runDbSize],
@@ -48,16 +61,20 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ['info', infoReply],
   ['hello', helloReply],
   ['command', commandReply],
+  ['auth', authReply],
+  ['time', timeReply],
   ['unwatch', unwatchReply],
   ['wait', waitReply],
   ['kv.read', readLevelReply],
   ['kv.status', statusReply],
+  ...HELP_REPLIES,
   ...CLIENT_REPLIES,
   ...COMMAND_REPLIES,
   ...CONFIG_REPLIES,
+  ...FUNCTION_REPLIES,
 ])
 
-const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit'])
+const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset'])
 
 /** Word counts with which nothing can be wrong but what the door checks itself; see DoorCommand.uncheckedWords. */
 const UNCHECKED_WORDS: ReadonlyMap<string, number> = new Map([

@@ -14,7 +14,7 @@ import type { Connection, ConnectionHandlers } from '../../ports/network.ts'
 import type { ReadLevel } from '../../ports/request-router.ts'
 import { PARSE_ERROR, PARSE_REQUEST, type ParseOutcome, RespParser } from '../../protocol/resp-parser.ts'
 import { errorReply, isErrorReply, NULL_REPLY, RESP2_NULL_ARRAY, toResp2 } from '../../protocol/resp-reply.ts'
-import { type ClientState, newClient } from './client-state.ts'
+import { type ClientState, newClient, resetClient } from './client-state.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Door } from './door.ts'
 import type { ReplySink, Request, RequestOwner } from './request.ts'
@@ -174,6 +174,13 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     assert(this.#pending === 1 && this.#exclusive === null, 'RespConnection.beginExclusive: not alone')
     this.#exclusive = request
     this.#exclusiveAbandoned = abandoned
+  }
+
+  /** As the connection began, but for its id and what its library told about itself. Only where nothing is unanswered. */
+  reset(): void {
+    assert(this.#pending === 0, 'RespConnection.reset: something is unanswered')
+    this.transaction.close()
+    resetClient(this.client)
   }
 
   /** Reads nothing more, and closes once everything is answered. */

@@ -1,13 +1,26 @@
 /** The small commands that the door answers by itself. */
 import { latin1Text } from '../../base/bytes.ts'
 import type { ReadLevel } from '../../ports/request-router.ts'
-import { bulkReply, bulkText, errorReply, OK_REPLY, PONG_REPLY } from '../../protocol/resp-reply.ts'
+import {
+  arrayReply,
+  bulkReply,
+  bulkText,
+  errorReply,
+  OK_REPLY,
+  PONG_REPLY,
+  simpleString,
+} from '../../protocol/resp-reply.ts'
 import type { DoorReply, Handler } from './door.ts'
-import { wrongArity } from './errors.ts'
+import { SYNTAX_ERROR, WRONG_PASSWORD, wrongArity } from './errors.ts'
 import { wordLower, wordText, wordView } from './words.ts'
 
 const NOT_AN_INTEGER = errorReply('ERR value is not an integer or out of range')
+const OUTSIDE_32_BITS = errorReply('ERR value is out of range, value must between -2147483648 and 2147483647')
 const NO_SUCH_DATABASE = errorReply('ERR DB index is out of range')
+const NO_PASSWORD_SET = errorReply(
+  'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
+)
+const RESET_REPLY = simpleString('RESET')
 const READ_LEVELS: ReadonlyMap<string, ReadLevel> = new Map([
   ['linearizable', 'linearizable'],
   ['lease', 'lease'],
@@ -24,8 +37,32 @@ export const echoReply: DoorReply = (_door, _client, words) => bulkReply(wordVie
 /** There is one database. */
 export const selectReply: DoorReply = (_door, _client, words) => {
   const text = wordText(words, 1)
-  if (!/^(0|-?[1-9][0-9]{0,9})$/.test(text)) return NOT_AN_INTEGER
+  if (!/^(0|-?[1-9][0-9]{0,18})$/.test(text)) return NOT_AN_INTEGER
+  const index = BigInt(text)
+  if (BigInt.asIntN(64, index) !== index) return NOT_AN_INTEGER
+  if (BigInt.asIntN(32, index) !== index) return OUTSIDE_32_BITS
   return text === '0' ? OK_REPLY : NO_SUCH_DATABASE
+}
+
+/** Seconds and microseconds of the node's clock, which counts whole milliseconds. */
+export const timeReply: DoorReply = (door) => {
+  const nowMs = door.clock.wallMs()
+  return arrayReply([bulkText(String(Math.floor(nowMs / 1000))), bulkText(String((nowMs % 1000) * 1000))])
+}
+
+/** There is one user, `default`, who needs no password: as in a Redis where none is set. */
+export const authReply: DoorReply = (_door, _client, words) => {
+  if (words.wordCount > 3) return SYNTAX_ERROR
+  if (words.wordCount === 2) return NO_PASSWORD_SET
+  return wordText(words, 1) === 'default' ? OK_REPLY : WRONG_PASSWORD
+}
+
+/** Back to how the connection began; the protocol too, so all earlier replies leave first. */
+export const runReset: Handler = (_door, connection) => {
+  if (connection.pendingCount > 0) return false
+  connection.reset()
+  connection.answer(RESET_REPLY)
+  return true
 }
 
 export const readLevelReply: DoorReply = (_door, client, words) => {

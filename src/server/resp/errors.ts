@@ -6,6 +6,7 @@ import { wordText } from './words.ts'
 
 export const CROSS_SLOT = errorReply("CROSSSLOT Keys in request don't hash to the same slot")
 export const SYNTAX_ERROR = errorReply('ERR syntax error')
+export const WRONG_PASSWORD = errorReply('WRONGPASS invalid username-password pair or user is disabled.')
 export const NESTED_MULTI = errorReply('ERR MULTI calls can not be nested')
 export const WATCH_INSIDE_MULTI = errorReply('ERR WATCH inside MULTI is not allowed')
 export const EXEC_WITHOUT_MULTI = errorReply('ERR EXEC without MULTI')
@@ -33,6 +34,13 @@ export function unknownCommand(words: RequestWords): string {
 export function unknownSubcommand(words: RequestWords): string {
   const container = cut(wordText(words, 0), 128).toUpperCase()
   return `unknown subcommand '${cut(wordText(words, 1), 128)}'. Try ${container} HELP.`
+}
+
+/** What a subcommand says that has been given more words than it can use. */
+export function subcommandSyntax(words: RequestWords): Uint8Array {
+  const container = cut(wordText(words, 0), 128).toUpperCase()
+  const subcommand = cut(wordText(words, 1), 128)
+  return errorReply(`ERR unknown subcommand or wrong number of arguments for '${subcommand}'. Try ${container} HELP.`)
 }
 
 export function wrongArity(fullName: string): string {

@@ -4,6 +4,7 @@ import type { RequestWords } from '../../protocol/resp-parser.ts'
 import { arrayReply, bulkText, errorReply, integerReply, mapReply } from '../../protocol/resp-reply.ts'
 import { type ClientState, isClientAttribute } from './client-state.ts'
 import type { DoorReply, Handler } from './door.ts'
+import { WRONG_PASSWORD } from './errors.ts'
 import { wordLower, wordText } from './words.ts'
 
 /** What clients that look at a server's version may count on. */
@@ -12,7 +13,6 @@ export const REDIS_VERSION = '7.0.15'
 export const BAD_CLIENT_NAME = errorReply('ERR Client names cannot contain spaces, newlines or special characters.')
 const BAD_VERSION = errorReply('ERR Protocol version is not an integer or out of range')
 const UNSUPPORTED_VERSION = errorReply('NOPROTO unsupported protocol version')
-const WRONG_PASSWORD = errorReply('WRONGPASS invalid username-password pair or user is disabled.')
 
 /** Replies change their form here, so all earlier ones leave first. */
 export const runHello: Handler = (door, connection) => {
