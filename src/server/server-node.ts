@@ -64,7 +64,7 @@ export class ServerNode {
         return held.length === 0 ? 0 : Math.min(...held)
       },
       infoFields: (section) => this.#infoFields(section),
-      configEntries: () => [],
+      configEntries: () => [['dir', this.#config.dataDirectory]],
     }
   }
 

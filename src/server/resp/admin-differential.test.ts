@@ -38,6 +38,117 @@ describe('the same replies as Redis 7', () => {
     ['SELECT beyond', ['SELECT 2147483648', 'SELECT -2147483649', 'SELECT 9223372036854775808', 'SELECT 99999999999']],
     ['RESET', ['RESET', 'RESET x', 'CLIENT SETNAME a', 'HELLO 3', 'GET none', 'RESET', 'CLIENT GETNAME', 'GET none']],
     ['RESET in MULTI', ['WATCH a', 'MULTI', 'SET a 1', 'RESET', 'EXEC', 'GET a']],
+    [
+      'CONFIG SET maxmemory',
+      ['bla', '-1', '10x', '5%', '1KB', '10k', '3gb', '0'].flatMap((value) => [
+        `CONFIG SET maxmemory ${value}`,
+        'CONFIG GET maxmemory',
+      ]),
+    ],
+    [
+      'CONFIG SET timeout',
+      ['-1', '99999999999', '""', '1k', '007', '3600', '0'].flatMap((value) => [
+        `CONFIG SET timeout ${value}`,
+        'CONFIG GET timeout',
+      ]),
+    ],
+    [
+      'CONFIG SET of bad values',
+      [
+        'maxclients 0',
+        'maxclients x',
+        'latency-tracking maybe',
+        'maxmemory-policy foo',
+        'slowlog-max-len x',
+        'latency-monitor-threshold x',
+        'latency-tracking-info-percentiles "50 101"',
+        'latency-tracking-info-percentiles x',
+        'client-query-buffer-limit 1x',
+        'tcp-keepalive -1',
+        'maxmemory-clients 200%',
+        'maxmemory-clients x%',
+        'maxmemory-samples 0',
+        'port 80000',
+        'port x',
+        'appendfsync x',
+      ].map((words) => `CONFIG SET ${words}`),
+    ],
+    [
+      'CONFIG SET client-output-buffer-limit',
+      [
+        '"normal 100mb 1mb 10"',
+        '"normal 1"',
+        '"foo 1 1 1"',
+        '"normal x 1 1"',
+        '"normal 1mb 1 -1"',
+        '"normal 100mb 1mb 10 pubsub 50MB 1kb 7"',
+        '"replica 1mb 0 0 replica 2mb 1 1"',
+        '""',
+      ].flatMap((value) => [`CONFIG SET client-output-buffer-limit ${value}`, 'CONFIG GET client-output-buffer-limit']),
+    ],
+    [
+      'CONFIG SET notify-keyspace-events',
+      ['KEA', 'mnKEgxe', 'Q', 'An', 'x$E', 'tdhE', '""'].flatMap((value) => [
+        `CONFIG SET notify-keyspace-events ${value}`,
+        'CONFIG GET notify-keyspace-events',
+      ]),
+    ],
+    [
+      'CONFIG SET latency-tracking-info-percentiles',
+      ['"50 99.9 0.001"', '""', '"100 0"', '"50 99 99.9"'].flatMap((value) => [
+        `CONFIG SET latency-tracking-info-percentiles ${value}`,
+        'CONFIG GET latency-tracking-info-*',
+      ]),
+    ],
+    [
+      'CONFIG SET save',
+      ['1', '"a b"', '"-1 2"', '"3000 5 10 1"', '"0 1"', '"1 0"', '""'].flatMap((value) => [
+        `CONFIG SET save ${value}`,
+        'CONFIG GET save',
+      ]),
+    ],
+    [
+      'CONFIG SET of several',
+      [
+        'CONFIG SET maxmemory 3mb timeout x',
+        'CONFIG GET maxmemory',
+        'CONFIG SET maxmemory 2gb repl-backlog-size 20000 save "3000 5"',
+        'CONFIG GET repl-backlog-size',
+        'CONFIG GET save',
+        'CONFIG GET maxmemory',
+        'CONFIG SET maxmemory 0 save "" repl-backlog-size 1',
+      ],
+    ],
+    [
+      'CONFIG SET of what cannot be',
+      [
+        'CONFIG SET',
+        'CONFIG SET a',
+        'CONFIG SET a b',
+        'CONFIG SET a b c',
+        'CONFIG SET timeout 1 a b databases 2',
+        'CONFIG SET databases 2 a b',
+        'CONFIG SET daemonize yes',
+        'CONFIG SET timeout 1 TimeOut 2',
+        'CONFIG SET timeout 1 TimeOut 2 a b',
+        'CONFIG GET timeout',
+      ],
+    ],
+    [
+      'CONFIG GET',
+      [
+        'CONFIG GET',
+        'CONFIG GET nothing',
+        'CONFIG GET key-load-delay',
+        'CONFIG GET key-load-dela?',
+        'CONFIG GET SLAVEof',
+        'CONFIG GET maxmemory MAXMEMORY m?xmemory',
+        'CONFIG GET databases',
+        'CONFIG REWRITE',
+        'CONFIG REWRITE x',
+        'CONFIG RESETSTAT x',
+      ],
+    ],
     ['unknown subcommands', ['CLIENT MAINT_NOTIFICATIONS ON', 'CONFIG x', 'COMMAND x y', 'OBJECT x', 'SLOWLOG x']],
   ])('to %s', async (_name, requests) => {
     const [expected, actual] = await bothUntilClosed(requests)

@@ -10,10 +10,23 @@ export interface ClientState {
   libraryName: string
   libraryVersion: string
   readLevel: ReadLevel
+  /** Subscriptions to channels and to patterns. */
+  channels: number
+  patterns: number
 }
 
 export function newClient(id: number, address: string): ClientState {
-  return { id, address, protocol: 2, name: '', libraryName: '', libraryVersion: '', readLevel: 'linearizable' }
+  return {
+    id,
+    address,
+    protocol: 2,
+    name: '',
+    libraryName: '',
+    libraryVersion: '',
+    readLevel: 'linearizable',
+    channels: 0,
+    patterns: 0,
+  }
 }
 
 /** What RESET takes back; what the library told about itself stays true. */

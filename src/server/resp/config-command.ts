@@ -1,52 +1,76 @@
-/** CONFIG GET of what clients and tools ask for; a node's settings come from its command line, so CONFIG SET refuses. */
+/**
+ * CONFIG GET, SET, RESETSTAT, REWRITE. SET changes all of its parameters or none; what it changes is this node's alone, and lasts until the
+ * node restarts.
+ */
 import { latin1Bytes } from '../../base/bytes.ts'
 import { bulkReply, errorReply, mapReply, OK_REPLY } from '../../protocol/resp-reply.ts'
 import type { NamedReplies } from './commands.ts'
-import type { Door } from './door.ts'
+import { type ConfigParameter, configParameters } from './config-parameters.ts'
+import type { Door, DoorReply } from './door.ts'
+import { SYNTAX_ERROR } from './errors.ts'
 import { globMatches } from './glob.ts'
-import { wordLower, wordText } from './words.ts'
+import { wordText } from './words.ts'
 
-function entries(door: Door): Map<string, string> {
-  const { maxClients, maxRequestBytes, hardOutputBytes, address } = door.options
-  return new Map([
-    ['appendfsync', 'always'],
-    ['appendonly', 'yes'],
-    ['bind', address.slice(0, address.lastIndexOf(':'))],
-    ['client-output-buffer-limit', `normal ${hardOutputBytes} 0 0`],
-    ['databases', '1'],
-    ['maxclients', String(maxClients)],
-    ['maxmemory', '0'],
-    ['maxmemory-policy', 'noeviction'],
-    ['port', address.slice(address.lastIndexOf(':') + 1)],
-    ['proto-max-bulk-len', String(maxRequestBytes)],
-    ['save', ''],
-    ['timeout', '0'],
-    ...door.options.nodeInfo.configEntries(),
-  ])
+const NO_CONFIG_FILE = errorReply('ERR The server is running without a config file')
+
+const getReply: DoorReply = (door, _client, words) => {
+  const asked: string[] = []
+  for (let i = 2; i < words.wordCount; i++) asked.push(wordText(words, i))
+  const patterns = asked.filter((word) => /[[*?]/.test(word)).map((word) => word.toLowerCase())
+  const found: [Uint8Array, Uint8Array][] = []
+  for (const [name, parameter] of configParameters(door)) {
+    // Who asks for a name gets it as it was written.
+    const literal = asked.find((word) => word.toLowerCase() === name)
+    const matched = !parameter.hidden && patterns.some((pattern) => globMatches(pattern, name))
+    if (literal === undefined && !matched) continue
+    const value = parameter.read(door, door.config)
+    found.push([bulkReply(latin1Bytes(literal ?? name)), bulkReply(latin1Bytes(value))])
+  }
+  return mapReply(found)
+}
+
+interface Change {
+  readonly parameter: ConfigParameter
+  readonly text: string
+}
+
+const setReply: DoorReply = (door, _client, words) => {
+  if (words.wordCount % 2 !== 0) return SYNTAX_ERROR
+  const parameters = configParameters(door)
+  const changes: Change[] = []
+  for (let i = 2; i < words.wordCount; i += 2) {
+    const name = wordText(words, i)
+    const parameter = parameters.get(name.toLowerCase())
+    if (parameter === undefined) {
+      return errorReply(`ERR Unknown option or number of arguments for CONFIG SET - '${name}'`)
+    }
+    if (parameter.write === null) return failed(name, "can't set immutable config")
+    if (changes.some((change) => change.parameter === parameter)) return failed(name, 'duplicate parameter')
+    changes.push({ parameter, text: wordText(words, i + 1) })
+  }
+  return setAll(door, changes)
+}
+
+function setAll(door: Door, changes: readonly Change[]): Uint8Array {
+  const former = { ...door.config }
+  for (const { parameter, text } of changes) {
+    const error = parameter.write?.(door, door.config, text) ?? null
+    if (error === null) continue
+    Object.assign(door.config, former)
+    return failed(parameter.name, error)
+  }
+  door.configChanged()
+  return OK_REPLY
+}
+
+function failed(name: string, why: string): Uint8Array {
+  return errorReply(`ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`)
 }
 
 export const CONFIG_REPLIES: NamedReplies = [
-  [
-    'config|get',
-    (door, _client, words) => {
-      const patterns: string[] = []
-      for (let i = 2; i < words.wordCount; i++) patterns.push(wordLower(words, i))
-      const found = [...entries(door)].filter(([name]) => patterns.some((pattern) => globMatches(pattern, name)))
-      return mapReply(found.map(([name, value]) => [bulkReply(latin1Bytes(name)), bulkReply(latin1Bytes(value))]))
-    },
-  ],
-  [
-    'config|set',
-    (door, _client, words) => {
-      const name = wordText(words, 2)
-      const known = words.wordCount % 2 === 0 && entries(door).has(name.toLowerCase())
-      return errorReply(
-        known
-          ? `ERR CONFIG SET failed (possibly related to argument '${name}') - can't set immutable config`
-          : `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`,
-      )
-    },
-  ],
+  ['config|get', getReply],
+  ['config|set', setReply],
+  ['config|rewrite', () => NO_CONFIG_FILE],
   [
     'config|resetstat',
     (door) => {

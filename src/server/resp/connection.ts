@@ -21,8 +21,6 @@ import type { ReplySink, Request, RequestOwner } from './request.ts'
 import { SlotLanes } from './slot-lanes.ts'
 import { Transaction } from './transaction.ts'
 
-/** Redis 6's bound on a request's words. */
-const MAX_WORDS = 1024 * 1024
 /** Requests that a new connection may have unanswered, until replies have shown their sizes. */
 const FIRST_PIPELINED = 16
 
@@ -73,7 +71,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#expectedBudget = door.options.hardOutputBytes / 4
     this.#expectedReplyBytes = this.#expectedBudget / FIRST_PIPELINED
     this.client = newClient(id, socket.remoteAddress)
-    this.words = new RespParser({ maxRequestBytes: door.options.maxRequestBytes, maxWords: MAX_WORDS })
+    this.words = new RespParser(door.requestLimits)
   }
 
   // --- From the network -------------------------------------------------------------------------------------

@@ -5,10 +5,11 @@ import type { Logger } from '../../ports/logger.ts'
 import type { Random } from '../../ports/random.ts'
 import type { RequestRouter } from '../../ports/request-router.ts'
 import type { CommandSpec } from '../../protocol/command-table.ts'
-import type { RequestWords } from '../../protocol/resp-parser.ts'
+import type { RequestWords, RespParserLimits } from '../../protocol/resp-parser.ts'
 import type { ClientState } from './client-state.ts'
 import type { CommandBuilder } from './command-builder.ts'
 import type { RespConnection } from './connection.ts'
+import type { DoorConfig } from './door-config.ts'
 import type { NodeInfo } from './node-info.ts'
 import type { OutputBuffer } from './output.ts'
 import type { RequestPool } from './request.ts'
@@ -64,6 +65,9 @@ export interface Door {
   readonly random: Random
   readonly logger: Logger
   readonly stats: RespServerStats
+  readonly config: DoorConfig
+  /** Of every parser; CONFIG SET changes them in place. */
+  readonly requestLimits: RespParserLimits
   readonly builder: CommandBuilder
   readonly pool: RequestPool
   readonly output: OutputBuffer
@@ -77,6 +81,8 @@ export interface Door {
   awaitRoom(connection: RespConnection): void
   forget(connection: RespConnection): void
   resetStats(): void
+  /** Values of `config` are others now. */
+  configChanged(): void
 }
 
 /** False: not now; ask again when all earlier requests of the connection have been answered. */

@@ -14,6 +14,7 @@ import { makeCommands } from './commands.ts'
 import { RespConnection } from './connection.ts'
 import { CommandTable, Dispatcher } from './dispatcher.ts'
 import { DEFAULT_RESP_OPTIONS, type Door, type RespServerOptions, type RespServerStats } from './door.ts'
+import { type DoorConfig, newDoorConfig } from './door-config.ts'
 import { TOO_MANY_CLIENTS } from './errors.ts'
 import type { NodeInfo } from './node-info.ts'
 import { OutputBuffer } from './output.ts'
@@ -25,6 +26,8 @@ export type { NodeInfo } from './node-info.ts'
 /** Address and node are the caller's to say; the rest has defaults. */
 export type RespServerSettings = Partial<RespServerOptions> & { readonly address: string; readonly nodeInfo: NodeInfo }
 
+/** Redis 6's bound on a request's words. */
+const MAX_WORDS = 1024 * 1024
 /** How often a connection is asked again that waits for room which nobody announces. */
 const ROOM_POLL_MS = 10
 
@@ -38,6 +41,8 @@ export class RespServer implements Door {
   readonly output = new OutputBuffer()
   readonly startedAtMs: number
   readonly runId: string
+  readonly config: DoorConfig
+  readonly requestLimits: { maxRequestBytes: number; readonly maxWords: number }
   stats: RespServerStats = newStats()
 
   readonly #network: Network
@@ -69,6 +74,8 @@ export class RespServer implements Door {
     this.router = router
     this.logger = logger
     this.#options = { ...DEFAULT_RESP_OPTIONS, ...settings }
+    this.config = newDoorConfig(this.#options)
+    this.requestLimits = { maxRequestBytes: this.config.maxRequestBytes, maxWords: MAX_WORDS }
     this.startedAtMs = clock.monotonicMs()
     this.runId = Array.from({ length: 5 }, () => random.u32().toString(16).padStart(8, '0')).join('')
     this.#dispatcher = new Dispatcher(this, new CommandTable(makeCommands()))
@@ -146,9 +153,13 @@ export class RespServer implements Door {
     this.stats = newStats()
   }
 
+  configChanged(): void {
+    this.requestLimits.maxRequestBytes = this.config.maxRequestBytes
+  }
+
   #accept(socket: Connection): void {
     this.stats.connectionsReceived++
-    if (this.#stopping || this.#connections.size >= this.#options.maxClients) {
+    if (this.#stopping || this.#connections.size >= this.config.maxClients) {
       this.stats.connectionsRejected++
       socket.setHandlers({ onData() {}, onClose() {} })
       if (!this.#stopping) socket.write(TOO_MANY_CLIENTS)

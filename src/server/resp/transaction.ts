@@ -106,7 +106,7 @@ export function queueCommand(door: Door, connection: RespConnection, command: Do
 function queue(door: Door, transaction: Transaction, words: RequestWords, command: DoorCommand): Uint8Array | null {
   if (command.inMulti === 'refused') return errors.NOT_IN_MULTI
   const bytes = words.offsets[2 * words.wordCount - 1] - words.offsets[0] + QUEUED_OVERHEAD_BYTES
-  if (transaction.queuedBytes + bytes > door.options.maxRequestBytes) return errors.TRANSACTION_TOO_LARGE
+  if (transaction.queuedBytes + bytes > door.config.maxRequestBytes) return errors.TRANSACTION_TOO_LARGE
   if (command.inMulti === 'slot') {
     const tooLong = lengthRefusal(door, command, words)
     if (tooLong !== null) return tooLong
