@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { LogIndex, SlotId } from '../base/brand.ts'
-import type { Generation, KeySpace, StoredValue } from '../ports/key-space.ts'
+import { type Generation, type KeySpace, SCAN_END, type ScanPosition, type StoredValue } from '../ports/key-space.ts'
 import type { ExpiryHints } from './expiry-hints.ts'
 import type { KvLimits } from './kv-options.ts'
 import type { KvMutations } from './mutations.ts'
@@ -59,12 +59,32 @@ export class ExecutionContext {
   /** The key where it is visible: its expiry, if it has one, is later than log time. The view is valid until the next call. */
   find(key: Uint8Array): StoredValue | null {
     const stored = this.keySpace.get(this.slot, this.generation, key)
-    if (stored === null || stored.expiresAtMs === 0) return stored
-    if (stored.expiresAtMs <= this.logTimeMs) return null
+    return stored !== null && this.#isVisible(stored) ? stored : null
+  }
+
+  /**
+   * Keys of any slot that the group owns, as KeySpace.scan visits them; `visible`: not expired by log time. Slots with nothing in them cost no more
+   * than the look at their count.
+   */
+  scan(
+    slot: SlotId,
+    position: ScanPosition,
+    limit: number,
+    visit: (key: Uint8Array, visible: boolean) => void,
+  ): ScanPosition {
+    const generation = this.slots.generation(slot)
+    if (this.keySpace.count(slot, generation) === 0) return SCAN_END
+    return this.keySpace.scan(slot, generation, position, limit, (key, stored) => visit(key, this.#isVisible(stored)))
+  }
+
+  /** In a query it notes an expiry that the reader's clock has passed. */
+  #isVisible(stored: StoredValue): boolean {
+    if (stored.expiresAtMs === 0) return true
+    if (stored.expiresAtMs <= this.logTimeMs) return false
     if (stored.expiresAtMs <= this.nowMs && stored.expiresAtMs > this.tickAtLeastMs) {
       this.tickAtLeastMs = stored.expiresAtMs
     }
-    return stored
+    return true
   }
 
   /** `value` must not be a view of the key space: its next call may move what the view shows. */

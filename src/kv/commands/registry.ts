@@ -5,7 +5,7 @@
 import { assert, present } from '../../base/assert.ts'
 import type { SlotId } from '../../base/brand.ts'
 import { slotOf } from '../../base/slot.ts'
-import { COMMANDS_BY_OPCODE, type CommandSpec, OPCODE_KEY_VERSION } from '../../protocol/command-table.ts'
+import { COMMANDS_BY_OPCODE, type CommandSpec, OPCODE_KEY_VERSION, OPCODE_SCAN } from '../../protocol/command-table.ts'
 import { DEFAULT_KV_LIMITS, type KvLimits } from '../kv-options.ts'
 import { BITCOUNT, BITPOS, GETBIT, SETBIT } from './bits.ts'
 import { KV_CAS } from './compare-and-set.ts'
@@ -16,6 +16,7 @@ import { type CommandHandler, keyTooLarge, wrongArgumentCount } from './handler.
 import { KEY_VERSION } from './key-version.ts'
 import { DEL, EXISTS, MGET, MSET, MSETNX, TYPE } from './many-keys.ts'
 import { GETRANGE, SETRANGE } from './ranges.ts'
+import { SCAN_SLOTS } from './scan.ts'
 import { APPEND, GET, SET, STRLEN } from './set.ts'
 import { DBSIZE, FLUSHALL } from './whole-slot.ts'
 
@@ -92,6 +93,16 @@ function makeRegistry(): (RegisteredCommand | undefined)[] {
     maxArgs: 1,
     firstKey: 0,
     keyStep: 1,
+    lastKey: 0,
+    readsOnly: true,
+  }
+  registry[OPCODE_SCAN] = {
+    name: 'kv.scan',
+    handler: SCAN_SLOTS,
+    minArgs: 2,
+    maxArgs: 4,
+    firstKey: 0,
+    keyStep: 0,
     lastKey: 0,
     readsOnly: true,
   }

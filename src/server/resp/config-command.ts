@@ -3,12 +3,12 @@
  * node restarts.
  */
 import { latin1Bytes } from '../../base/bytes.ts'
+import { globMatchesText } from '../../base/glob.ts'
 import { bulkReply, errorReply, mapReply, OK_REPLY } from '../../protocol/resp-reply.ts'
 import type { NamedReplies } from './commands.ts'
 import { type ConfigParameter, configParameters } from './config-parameters.ts'
 import type { Door, DoorReply } from './door.ts'
 import { SYNTAX_ERROR } from './errors.ts'
-import { globMatches } from './glob.ts'
 import { wordText } from './words.ts'
 
 const NO_CONFIG_FILE = errorReply('ERR The server is running without a config file')
@@ -21,7 +21,7 @@ const getReply: DoorReply = (door, _client, words) => {
   for (const [name, parameter] of configParameters(door)) {
     // Who asks for a name gets it as it was written.
     const literal = asked.find((word) => word.toLowerCase() === name)
-    const matched = !parameter.hidden && patterns.some((pattern) => globMatches(pattern, name))
+    const matched = !parameter.hidden && patterns.some((pattern) => globMatchesText(pattern, name))
     if (literal === undefined && !matched) continue
     const value = parameter.read(door, door.config)
     found.push([bulkReply(latin1Bytes(literal ?? name)), bulkReply(latin1Bytes(value))])
