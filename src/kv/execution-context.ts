@@ -12,6 +12,7 @@ import type { ExpiryHints } from './expiry-hints.ts'
 import type { KvLimits } from './kv-options.ts'
 import type { KvMutations } from './mutations.ts'
 import type { SlotStates } from './slot-states.ts'
+import type { WriteTimes } from './write-times.ts'
 
 /** The version that WATCH shows: see the design, "Versions". */
 interface KeyVersion {
@@ -24,6 +25,7 @@ export class ExecutionContext {
   readonly limits: KvLimits
   readonly mutations: KvMutations
   slots: SlotStates
+  readonly writeTimes: WriteTimes
   readonly #hints: ExpiryHints
   slot: SlotId
   generation: Generation
@@ -35,12 +37,20 @@ export class ExecutionContext {
   /** The latest expiry between log time and the reader's clock among the keys looked at; 0: none. */
   tickAtLeastMs = 0
 
-  constructor(keySpace: KeySpace, limits: KvLimits, mutations: KvMutations, slots: SlotStates, hints: ExpiryHints) {
+  constructor(
+    keySpace: KeySpace,
+    limits: KvLimits,
+    mutations: KvMutations,
+    slots: SlotStates,
+    hints: ExpiryHints,
+    writeTimes: WriteTimes,
+  ) {
     this.keySpace = keySpace
     this.limits = limits
     this.mutations = mutations
     this.slots = slots
     this.#hints = hints
+    this.writeTimes = writeTimes
     this.slot = 0 as SlotId
     this.generation = 0 as Generation
     this.index = 0 as LogIndex

@@ -57,6 +57,7 @@ import {
 import { notResponsibleReply } from './refusals.ts'
 import { type SessionFields, SessionTable } from './session-table.ts'
 import { SlotStates } from './slot-states.ts'
+import { WriteTimes } from './write-times.ts'
 
 const STATE_MAGIC = 0x31_53_56_4b
 const STATE_VERSION = 1
@@ -79,6 +80,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
   readonly #options: KvOptions
   readonly #mutations: KvMutations
   readonly #hints: ExpiryHints
+  readonly #writeTimes = new WriteTimes()
   readonly #housekeeping: HousekeepingScan
   readonly #fields: MutableSessionFields = {
     slot: asSlotId(0),
@@ -156,6 +158,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const stampMs = u64At(payload, STAMP_OFFSET)
     if (!Number.isSafeInteger(stampMs)) return MALFORMED_REPLY
     if (stampMs > this.#logTimeMs) this.#logTimeMs = stampMs
+    this.#writeTimes.note(entry.index, this.#logTimeMs)
     this.#sessions.dropIdle(this.#logTimeMs)
     switch (payload[KIND_OFFSET]) {
       case PAYLOAD_WRITE:
@@ -315,7 +318,14 @@ export class KvStateMachine implements StateMachine, DigestSource {
   }
 
   #newContext(): ExecutionContext {
-    return new ExecutionContext(this.keySpace, this.#limits, this.#mutations, this.#slots, this.#hints)
+    return new ExecutionContext(
+      this.keySpace,
+      this.#limits,
+      this.#mutations,
+      this.#slots,
+      this.#hints,
+      this.#writeTimes,
+    )
   }
 }
 

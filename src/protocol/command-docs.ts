@@ -33,7 +33,7 @@ mget : string : 1.0.0 : O(N) : key [key ...] : Return the strings of several key
 mset : string : 1.0.1 : O(N) : key value [key value ...] : Set several keys; atomic within each slot.
 msetnx : string : 1.0.1 : O(N) : key value [key value ...] : Set several keys of one slot if none of them exists.
 psetex : string : 2.6.0 : O(1) : key milliseconds value : Set a key with a time to live in milliseconds.
-set : string : 1.0.0 : O(1) : key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL] : Set a key's string, whatever it held.
+set : string : 1.0.0 : O(1) : key value [NX|XX|IFEQ comparison-value|IFNE comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL] : Set a key's string, whatever it held.
 setex : string : 2.0.0 : O(1) : key seconds value : Set a key with a time to live in seconds.
 setnx : string : 1.0.0 : O(1) : key value : Set a key if it does not exist.
 setrange : string : 2.2.0 : O(1) : key offset value : Overwrite part of a string.

@@ -7,15 +7,21 @@ import type { SlotId } from '../../base/brand.ts'
 import { slotOf } from '../../base/slot.ts'
 import { COMMANDS_BY_OPCODE, type CommandSpec, OPCODE_KEY_VERSION, OPCODE_SCAN } from '../../protocol/command-table.ts'
 import { DEFAULT_KV_LIMITS, type KvLimits } from '../kv-options.ts'
+import { BITFIELD, BITFIELD_RO } from './bitfield.ts'
+import { BITOP } from './bitop.ts'
 import { BITCOUNT, BITPOS, GETBIT, SETBIT } from './bits.ts'
 import { KV_CAS } from './compare-and-set.ts'
 import { DECR, DECRBY, INCR, INCRBY, INCRBYFLOAT } from './counters.ts'
+import { DUMP, RESTORE } from './dump.ts'
 import { EXPIRE, EXPIREAT, EXPIRETIME, PERSIST, PEXPIRE, PEXPIREAT, PEXPIRETIME, PTTL, TTL } from './expire.ts'
 import { GETDEL, GETEX, GETSET, PSETEX, SETEX, SETNX } from './get-and-change.ts'
 import { type CommandHandler, keyTooLarge, wrongArgumentCount } from './handler.ts'
 import { KEY_VERSION } from './key-version.ts'
+import { LCS } from './lcs.ts'
 import { DEL, EXISTS, MGET, MSET, MSETNX, TYPE } from './many-keys.ts'
+import { MEMORY_USAGE, OBJECT_ENCODING, OBJECT_FREQ, OBJECT_IDLETIME, OBJECT_REFCOUNT } from './object.ts'
 import { GETRANGE, SETRANGE } from './ranges.ts'
+import { COPY, RENAME, RENAMENX } from './rename-and-copy.ts'
 import { SCAN_SLOTS } from './scan.ts'
 import { APPEND, GET, SET, STRLEN } from './set.ts'
 import { DBSIZE, FLUSHALL } from './whole-slot.ts'
@@ -73,6 +79,20 @@ const HANDLERS: Readonly<Record<string, CommandHandler>> = {
   bitcount: BITCOUNT,
   bitpos: BITPOS,
   incrbyfloat: INCRBYFLOAT,
+  rename: RENAME,
+  renamenx: RENAMENX,
+  copy: COPY,
+  bitop: BITOP,
+  bitfield: BITFIELD,
+  bitfield_ro: BITFIELD_RO,
+  lcs: LCS,
+  dump: DUMP,
+  restore: RESTORE,
+  'object|encoding': OBJECT_ENCODING,
+  'object|idletime': OBJECT_IDLETIME,
+  'object|freq': OBJECT_FREQ,
+  'object|refcount': OBJECT_REFCOUNT,
+  'memory|usage': MEMORY_USAGE,
   'kv.cas': KV_CAS,
   flushall: FLUSHALL,
   dbsize: DBSIZE,
@@ -83,8 +103,7 @@ const REGISTRY: (RegisteredCommand | undefined)[] = makeRegistry()
 function makeRegistry(): (RegisteredCommand | undefined)[] {
   const registry: (RegisteredCommand | undefined)[] = []
   for (const [opcode, spec] of COMMANDS_BY_OPCODE) {
-    // UNFINISHED: the second condition goes once every command of the table has its handler.
-    if (spec.name !== 'exec' && HANDLERS[spec.name] !== undefined) registry[opcode] = registered(spec)
+    if (spec.name !== 'exec') registry[opcode] = registered(spec)
   }
   registry[OPCODE_KEY_VERSION] = {
     name: 'kv.version',
