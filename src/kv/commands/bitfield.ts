@@ -63,13 +63,15 @@ function parseSteps(args: readonly Uint8Array[], readsOnly: boolean): Step[] | s
     if (offset === null) return BAD_OFFSET
     let operand = 0n
     if (kind !== 'get') {
-      if (readsOnly) return 'ERR BITFIELD_RO only supports the GET subcommand'
       const value = parseInteger(args[i + 3])
       if (value === null) return NOT_AN_INTEGER
       operand = BigInt(value)
     }
     steps.push({ kind, ...type, offset, operand, overflow })
     i += kind === 'get' ? 3 : 4
+  }
+  if (readsOnly && steps.some((step) => step.kind !== 'get')) {
+    return 'ERR BITFIELD_RO only supports the GET subcommand'
   }
   return steps
 }

@@ -132,8 +132,8 @@ interface ParsedScan {
 /** `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`, or the error to answer. */
 function parseScan(words: RequestWords): ParsedScan | Uint8Array {
   const text = wordText(words, 1)
-  const cursor = /^[0-9]{1,20}$/.test(text) ? BigInt(text) : CURSOR_END
-  if (cursor >= CURSOR_END) return INVALID_CURSOR
+  const cursor = parseCursor(text)
+  if (cursor === null) return INVALID_CURSOR
   let count = DEFAULT_COUNT
   let pattern: Uint8Array | null = null
   let type: Uint8Array | null = null
@@ -150,6 +150,15 @@ function parseScan(words: RequestWords): ParsedScan | Uint8Array {
     else return SYNTAX_ERROR
   }
   return { cursor, count, filter: { pattern, type } }
+}
+
+/** As C's strtoul, which Redis uses: a sign is allowed, and minus counts down from 2^64. */
+function parseCursor(text: string): bigint | null {
+  const match = /^([+-]?)([0-9]{1,20})$/.exec(text)
+  if (match === null) return null
+  const number = BigInt(match[2])
+  if (number >= CURSOR_END) return null
+  return match[1] === '-' ? BigInt.asUintN(64, -number) : number
 }
 
 function cursorOf(place: Place, slotCount: number): bigint {
