@@ -19,6 +19,7 @@ import { LmdbBaseFileStore } from '../platform/lmdb-base-file.ts'
 import { NodeClock } from '../platform/node-clock.ts'
 import { NodeDisk } from '../platform/node-disk.ts'
 import { NodeNetwork } from '../platform/node-network.ts'
+import { NodeProcessUsage } from '../platform/node-process-usage.ts'
 import { PinoLogger } from '../platform/pino-logger.ts'
 import { ServerNode } from '../server/server-node.ts'
 
@@ -48,6 +49,7 @@ export async function startNodeProcess(directory: string, expected: ExpectedNode
       network: new NodeNetwork(),
       baseFiles: new LmdbBaseFileStore(),
       random: new Prng(randomBytes(4).readUInt32LE()),
+      usage: new NodeProcessUsage(),
       logger: new PinoLogger('info', { nodeId: identity.nodeId }),
       markGenesisMade: (done) => {
         const made = markGenesisMade(directory, identity)

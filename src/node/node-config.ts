@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Network } from '../ports/network.ts'
+import type { ProcessUsage } from '../ports/process-usage.ts'
 import type { Random } from '../ports/random.ts'
 import type { RaftMutations } from '../raft/mutations.ts'
 import { type CompactionLimits, DEFAULT_COMPACTION_LIMITS } from '../replication/raft/compaction-policy.ts'
@@ -109,6 +110,7 @@ export interface NodePorts {
   readonly baseFiles: BaseFileStore
   readonly random: Random
   readonly logger: Logger
+  readonly usage: ProcessUsage
   /** Turns the genesis from `new` to `made`, durably. */
   markGenesisMade(done: (error: string | null) => void): void
   /** A broken promise of the disk or of the code: the process must end. Called once. */

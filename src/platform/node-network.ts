@@ -18,6 +18,8 @@ const READ_BUFFER_BYTES = 64 * 1024
 /** After end(): how long the other side may take to read what is left and to close, before the connection is cut. */
 const LINGER_MS = 2000
 const KEEP_ALIVE_MS = 300_000
+/** Linux's bound on TCP_KEEPIDLE. */
+const MAX_KEEP_ALIVE_SECONDS = 32_767
 const LISTEN_BACKLOG = 511
 
 /** Valid only while one read is being handled; reads are handled one at a time. */
@@ -37,6 +39,11 @@ function counts(handle: unknown): handle is CountingHandle {
 
 interface UserBufferHandle {
   useUserBuffer(buffer: Uint8Array): void
+}
+
+function descriptorOf(handle: unknown): number {
+  const descriptor = (handle as { readonly fd?: unknown } | null | undefined)?.fd
+  return typeof descriptor === 'number' ? descriptor : -1
 }
 
 function takesUserBuffer(handle: unknown): handle is UserBufferHandle {
@@ -63,6 +70,7 @@ export function formatAddress(host: string | undefined, port: number | undefined
 
 class NodeConnection implements Connection {
   readonly remoteAddress: string
+  readonly localAddress: string
   readonly #socket: Socket
   #handlers: ConnectionHandlers | null = null
   #state: 'open' | 'ended' | 'destroyed' | 'closed' = 'open'
@@ -72,6 +80,7 @@ class NodeConnection implements Connection {
   constructor(socket: Socket) {
     this.#socket = socket
     this.remoteAddress = formatAddress(socket.remoteAddress, socket.remotePort)
+    this.localAddress = formatAddress(socket.localAddress, socket.localPort)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -122,6 +131,14 @@ class NodeConnection implements Connection {
     // writableLength forgets a request only as a whole, and one writev may be megabytes: progress would not be seen.
     const handle = (this.#socket as unknown as { _handle: unknown })._handle
     return counts(handle) ? this.#writtenBytes - handle.bytesWritten + handle.writeQueueSize : queuedBytes
+  }
+
+  get descriptor(): number {
+    return descriptorOf((this.#socket as unknown as { _handle: unknown })._handle)
+  }
+
+  setKeepAlive(seconds: number): void {
+    this.#socket.setKeepAlive(seconds > 0, Math.min(seconds, MAX_KEEP_ALIVE_SECONDS) * 1000)
   }
 
   pause(): void {

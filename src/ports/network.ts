@@ -18,6 +18,10 @@ export interface ConnectionHandlers {
 export interface Connection {
   /** The remote "host:port", for logs and CLIENT INFO. */
   readonly remoteAddress: string
+  /** This end's "host:port". */
+  readonly localAddress: string
+  /** The operating system's number for the socket; -1: it has none. For CLIENT LIST alone. */
+  readonly descriptor: number
   /** Set once, right after the connection is handed over. */
   setHandlers(handlers: ConnectionHandlers): void
   /** Queues bytes; the array must not be changed afterwards. Ignored once closed. */
@@ -29,6 +33,8 @@ export interface Connection {
   /** Stops and restarts onData: back-pressure on the sender. */
   pause(): void
   resume(): void
+  /** Has the operating system ask after a silent peer so often; 0: never. */
+  setKeepAlive(seconds: number): void
   /** Sends what is queued, then closes. */
   end(): void
   /** Closes now; queued bytes may be lost. */

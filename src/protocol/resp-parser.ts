@@ -96,6 +96,11 @@ export class RespParser implements RequestWords {
     return this.#end - this.#start
   }
 
+  /** Bytes of the request that was given out last. */
+  get requestBytes(): number {
+    return this.#start - this.#lastStart
+  }
+
   /** Bytes of memory held between chunks. */
   get heldBytes(): number {
     return this.#own.length + this.offsets.byteLength

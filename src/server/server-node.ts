@@ -55,6 +55,7 @@ export class ServerNode {
 
   #nodeInfo(): NodeInfo {
     return {
+      usage: this.#ports.usage,
       nodeId: this.#config.nodeId,
       version: VERSION,
       status: () => this.node.status(),

@@ -24,6 +24,7 @@ import { SimBaseFileStore } from './sim-base-file.ts'
 import { SimClock } from './sim-clock.ts'
 import { SimDisk } from './sim-disk.ts'
 import type { SimNetwork } from './sim-network.ts'
+import { SIM_PROCESS_USAGE } from './sim-process-usage.ts'
 
 export interface SimClusterOptions {
   readonly nodes: number
@@ -139,6 +140,7 @@ export class SimCluster {
         network: this.network.forNode(host.nodeId, host.clock),
         baseFiles: gateBaseFiles(host.baseFiles, host.clock),
         random: new Prng(random.u32()),
+        usage: SIM_PROCESS_USAGE,
         logger: this.#options.logger ?? SILENT_LOGGER,
         markGenesisMade: (done) => {
           host.clock.setTimer(1, () => {

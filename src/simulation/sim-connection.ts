@@ -36,6 +36,8 @@ export class SimConnection implements Connection {
   readonly id: number
   readonly owner: ConnectionOwner
   readonly remoteAddress: string
+  readonly localAddress: string
+  readonly descriptor = -1
   readonly #network: ConnectionNetwork
   readonly #label: string
   readonly #chaos: SimFrameChaos
@@ -50,11 +52,18 @@ export class SimConnection implements Connection {
   /** Set when the handlers have to hear of the end. */
   #closeReason: string | null = null
 
-  constructor(network: ConnectionNetwork, id: number, owner: ConnectionOwner, remoteAddress: string) {
+  constructor(
+    network: ConnectionNetwork,
+    id: number,
+    owner: ConnectionOwner,
+    remoteAddress: string,
+    localAddress: string,
+  ) {
     this.#network = network
     this.id = id
     this.owner = owner
     this.remoteAddress = remoteAddress
+    this.localAddress = localAddress
     this.#label = `net ${owner.host}#${id}`
     this.#chaos = new SimFrameChaos(
       network.scheduler,
@@ -113,6 +122,9 @@ export class SimConnection implements Connection {
   get bufferedBytes(): number {
     return this.#pipe().unsentBytes
   }
+
+  /** Nobody is silent for so long in a simulation. */
+  setKeepAlive(): void {}
 
   pause(): void {
     this.#paused = true

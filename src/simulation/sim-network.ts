@@ -243,8 +243,9 @@ export class SimNetwork implements ConnectionNetwork {
     settle: (error: string | null, connection: SimConnection | null) => void,
   ): void {
     const id = ++this.#lastConnectionId
-    const dialled = new SimConnection(this, id, from, address)
-    const accepted = new SimConnection(this, id, listener.endpoint, `host-${from.host}:${this.#nextPort++}`)
+    const dialler = `host-${from.host}:${this.#nextPort++}`
+    const dialled = new SimConnection(this, id, from, address, dialler)
+    const accepted = new SimConnection(this, id, listener.endpoint, dialler, address)
     SimConnection.join(dialled, accepted)
     this.#connections.set(id, dialled)
     const answerMs = latencyMs(this)

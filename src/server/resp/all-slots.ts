@@ -52,7 +52,7 @@ class AllSlots implements ReplySink {
   constructor(door: Door, connection: RespConnection, opcode: number, write: boolean) {
     this.#connection = connection
     this.#write = write
-    this.#whole = connection.open()
+    this.#whole = connection.openKeepingWords()
     this.#bytes = encodeCommand(opcode, [])
     this.#slotCount = door.router.slotCount
   }

@@ -1,10 +1,12 @@
 /** What a client has told about itself and chosen; HELLO, CLIENT and KV.READ change it. */
 import type { ReadLevel } from '../../ports/request-router.ts'
+import type { RespConnection } from './connection.ts'
 
 export interface ClientState {
   /** Rises by one with each connection; never used again while the process lives. */
   readonly id: number
   readonly address: string
+  readonly connection: RespConnection
   protocol: 2 | 3
   name: string
   libraryName: string
@@ -15,10 +17,11 @@ export interface ClientState {
   patterns: number
 }
 
-export function newClient(id: number, address: string): ClientState {
+export function newClient(id: number, address: string, connection: RespConnection): ClientState {
   return {
     id,
     address,
+    connection,
     protocol: 2,
     name: '',
     libraryName: '',
@@ -34,6 +37,11 @@ export function resetClient(client: ClientState): void {
   client.protocol = 2
   client.name = ''
   client.readLevel = 'linearizable'
+}
+
+/** In Redis's words a client of type pubsub. */
+export function isSubscriber(client: ClientState): boolean {
+  return client.channels + client.patterns > 0
 }
 
 /** Redis's validateClientAttr: printable, no blank; empty takes the name away. */

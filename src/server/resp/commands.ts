@@ -4,6 +4,7 @@ import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts
 import { runDbSize, runFlushAll } from './all-slots.ts'
 import { CLIENT_REPLIES } from './client-command.ts'
 import { COMMAND_REPLIES, commandReply } from './command-command.ts'
+import { CommandStats } from './command-stats.ts'
 import { CONFIG_REPLIES } from './config-command.ts'
 import type { DoorCommand, DoorReply, Handler } from './door.ts'
 import {
@@ -32,7 +33,14 @@ export type NamedReplies = readonly (readonly [fullName: string, reply: DoorRepl
 
 const runDoor: Handler = (door, connection, command) => {
   const reply = present(command.reply, `${command.fullName}: the door has no answer`)
-  connection.answer(reply(door, connection.client, connection.words))
+  if (!command.timedAlone) {
+    connection.answer(reply(door, connection.client, connection.words))
+    return true
+  }
+  const startedMs = door.measures.tick()
+  const bytes = reply(door, connection.client, connection.words)
+  door.measures.tick()
+  connection.answer(bytes, startedMs)
   return true
 }
 
@@ -110,6 +118,10 @@ function makeCommand(spec: CommandSpec): DoorCommand | null {
     handler,
     reply,
     write: spec.flags.includes('write'),
+    mayWrite: spec.flags.includes('write') || spec.name === 'publish',
+    denyOutOfMemory: spec.flags.includes('denyoom'),
+    timedAlone: spec.scope === 'door' && !spec.flags.includes('fast'),
+    stats: new CommandStats(),
     uncheckedWords: UNCHECKED_WORDS.get(spec.name) ?? -1,
     inMulti: inMulti(spec),
     subcommands:

@@ -12,17 +12,50 @@ import { assert } from '../../base/assert.ts'
 import type { SlotId } from '../../base/brand.ts'
 import type { Connection, ConnectionHandlers } from '../../ports/network.ts'
 import type { ReadLevel } from '../../ports/request-router.ts'
-import { PARSE_ERROR, PARSE_REQUEST, type ParseOutcome, RespParser } from '../../protocol/resp-parser.ts'
+import {
+  PARSE_ERROR,
+  PARSE_REQUEST,
+  type ParseOutcome,
+  type RequestWords,
+  RespParser,
+} from '../../protocol/resp-parser.ts'
 import { errorReply, isErrorReply, NULL_REPLY, RESP2_NULL_ARRAY, toResp2 } from '../../protocol/resp-reply.ts'
-import { type ClientState, newClient, resetClient } from './client-state.ts'
+import { type ClientState, isSubscriber, newClient, resetClient } from './client-state.ts'
 import type { Dispatcher } from './dispatcher.ts'
-import type { Door } from './door.ts'
+import type { Door, DoorCommand } from './door.ts'
+import type { OutputLimit } from './door-config.ts'
 import type { ReplySink, Request, RequestOwner } from './request.ts'
 import { SlotLanes } from './slot-lanes.ts'
+import { shortWords } from './slowlog.ts'
 import { Transaction } from './transaction.ts'
+import { wordView } from './words.ts'
 
 /** Requests that a new connection may have unanswered, until replies have shown their sizes. */
 const FIRST_PIPELINED = 16
+
+/** A request that waits for something other than the router. Ends it with what it has: as if its time were over, or with an error. */
+export interface BlockedRequest {
+  unblock(how: 'timeout' | 'error'): void
+}
+
+/** What CLIENT LIST shows of a connection beside its ClientState. */
+export interface ConnectionState {
+  readonly localAddress: string
+  readonly descriptor: number
+  readonly paused: boolean
+  readonly closing: boolean
+  /** It has gone; its socket's end is only still to be heard of. */
+  readonly closed: boolean
+  readonly readable: boolean
+  readonly writable: boolean
+  /** Received and not yet run, the request at hand included. */
+  readonly queryBytes: number
+  readonly queryHeldBytes: number
+  readonly argumentBytes: number
+  readonly transactionBytes: number
+  readonly repliesWaiting: number
+  readonly outputBytes: number
+}
 
 export class RespConnection implements ConnectionHandlers, RequestOwner {
   readonly client: ClientState
@@ -32,6 +65,16 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   dirty = false
   /** In the door's list of connections that wait for room. */
   awaitsRoom = false
+  /** The command whose handler runs; what it opens is measured as its. */
+  dispatching: DoorCommand | null = null
+  /** For CLIENT LIST. */
+  lastCommand: DoorCommand | null = null
+  readonly connectedAtMs: number
+  lastInteractionMs: number
+  /** CLIENT REPLY: what is done with the replies to what is asked next. */
+  replyMode: 'on' | 'off' | 'skip' = 'on'
+  /** What CLIENT UNBLOCK ends; null: the client waits for nothing. */
+  blocked: BlockedRequest | null = null
 
   readonly #door: Door
   readonly #dispatcher: Dispatcher
@@ -50,13 +93,16 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
    * pipelines GETs of large values and reads as fast as it can is slowed, not closed. New clients start with few at once.
    */
   #expectedReplyBytes: number
-  readonly #expectedBudget: number
   #exclusive: Request | null = null
   #exclusiveAbandoned: (() => void) | null = null
   /** The request at hand waits until it is the only one. */
   #waitsForEmpty = false
   /** The socket is paused, and requests may be left to parse. */
   #stalled = false
+  /** CLIENT PAUSE holds the request at hand. */
+  #paused = false
+  /** Monotonic, when more than the soft limit began to wait for the reader; negative: not so. */
+  #softSinceMs = -1
   #reading = false
   /** No more requests are read; closes when the last reply has been sent. */
   #closing = false
@@ -68,9 +114,10 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#dispatcher = dispatcher
     this.#socket = socket
     this.#lanes = new SlotLanes(door.router)
-    this.#expectedBudget = door.options.hardOutputBytes / 4
+    this.client = newClient(id, socket.remoteAddress, this)
     this.#expectedReplyBytes = this.#expectedBudget / FIRST_PIPELINED
-    this.client = newClient(id, socket.remoteAddress)
+    this.connectedAtMs = door.measures.tick()
+    this.lastInteractionMs = this.connectedAtMs
     this.words = new RespParser(door.requestLimits)
   }
 
@@ -78,11 +125,15 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
 
   onData(bytes: Uint8Array): void {
     if (this.#closing || this.#closed) return
-    this.#door.stats.bytesReceived += bytes.length
+    const { stats, measures } = this.#door
+    stats.bytesReceived += bytes.length
+    stats.reads++
+    this.lastInteractionMs = measures.tick()
     this.words.feed(bytes)
     this.#read()
     this.words.endFeed()
-    this.flush()
+    if (this.words.pendingBytes > this.#door.config.queryBufferBytes) this.#dropLongRequest()
+    else this.flush()
   }
 
   onDrain(): void {
@@ -114,8 +165,10 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   }
 
   /** The next reply in order; its bytes are known. */
-  answer(reply: Uint8Array): void {
-    this.settle(this.open(), reply)
+  answer(reply: Uint8Array, startedMs: number = this.#door.measures.nowMs): void {
+    const request = this.open()
+    request.startedMs = startedMs
+    this.settle(request, reply)
   }
 
   answerNullArray(): void {
@@ -127,11 +180,27 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   /** A place in the order of replies. */
   open(): Request {
     const request = this.#door.pool.take(this)
+    request.dispatched = this.dispatching
+    this.dispatching = null
+    request.startedMs = this.#door.measures.nowMs
+    if (this.replyMode !== 'on') this.#silence(request)
     if (this.#last === null) this.#first = request
     else this.#last.next = request
     this.#last = request
     this.#pending++
     return request
+  }
+
+  /** Of a request whose words are nowhere to be found once it takes long. */
+  openKeepingWords(): Request {
+    const request = this.open()
+    request.words = shortWords(this.words.wordCount, (i) => wordView(this.words, i))
+    return request
+  }
+
+  #silence(request: Request): void {
+    request.silent = true
+    if (this.replyMode === 'skip') this.replyMode = 'on'
   }
 
   /** Sends an opened request to its slot, in its turn. */
@@ -164,7 +233,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     assert(!request.called && request.sink === null && reply.length > 0, 'RespConnection.settle: not open')
     request.reply = reply
     if (this.#exclusive === request) this.#exclusive = null
-    this.#onAnswered(reply)
+    this.#onAnswered(request, reply)
   }
 
   /** Nothing else is read until this request has its reply. `abandoned`: the connection has gone before. */
@@ -178,6 +247,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   reset(): void {
     assert(this.#pending === 0, 'RespConnection.reset: something is unanswered')
     this.transaction.close()
+    this.replyMode = 'on'
     resetClient(this.client)
   }
 
@@ -194,6 +264,59 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     if (!this.#closed) this.#socket.destroy()
   }
 
+  /** As if the client had gone: nothing more is sent. */
+  kill(): void {
+    this.#abandon()
+    this.#socket.destroy()
+  }
+
+  closeIfIdle(nowMs: number, timeoutMs: number): void {
+    const waits = this.#pending > 0 || this.#paused || this.blocked !== null || isSubscriber(this.client)
+    if (waits || this.#closed || this.#closing || nowMs - this.lastInteractionMs < timeoutMs) return
+    this.#door.logger.info('client closed: it said nothing for longer than timeout', { client: this.client.address })
+    this.kill()
+  }
+
+  /** The request at hand is asked for again after the pause; the socket is not read before. */
+  waitForPause(): void {
+    this.#paused = true
+  }
+
+  resumeAfterPause(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.proceed()
+  }
+
+  /** The words of the request that is being answered, while they are there. */
+  wordsAtHand(): RequestWords | null {
+    return this.#reading ? this.words : null
+  }
+
+  /** For CLIENT LIST; `asking`: of the connection that asks. */
+  describe(asking: boolean): ConnectionState {
+    const { words, transaction } = this
+    const bufferedBytes = this.#socket.bufferedBytes
+    let repliesWaiting = 0
+    for (let request = this.#first; request !== null; request = request.next)
+      if (request.reply !== null) repliesWaiting++
+    return {
+      localAddress: this.#socket.localAddress,
+      descriptor: this.#socket.descriptor,
+      paused: this.#paused,
+      closing: this.#closing,
+      closed: this.#closed,
+      readable: !this.#stalled,
+      writable: bufferedBytes > 0,
+      queryBytes: words.pendingBytes + (asking && this.#reading ? words.requestBytes : 0),
+      queryHeldBytes: words.heldBytes,
+      argumentBytes: asking && this.#reading ? argumentBytes(words) : 0,
+      transactionBytes: transaction.queuedBytes,
+      repliesWaiting,
+      outputBytes: this.#heldBytes + bufferedBytes,
+    }
+  }
+
   // --- From the router --------------------------------------------------------------------------------------
 
   onRouterReply(request: Request): void {
@@ -206,7 +329,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       return
     }
     if (sink === null) {
-      this.#onAnswered(reply)
+      this.#onAnswered(request, reply)
       return
     }
     this.#partsPending--
@@ -241,7 +364,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       if (outcome !== PARSE_REQUEST) break
       if (!this.#dispatcher.dispatch(this)) {
         this.words.unread()
-        this.#waitsForEmpty = true
+        if (!this.#paused) this.#waitsForEmpty = true
       }
       mayRead = this.#mayReadNext()
     }
@@ -254,6 +377,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   #mayReadNext(): boolean {
     return (
       !this.#waitsForEmpty &&
+      !this.#paused &&
       this.#exclusive === null &&
       !this.#closing &&
       this.#mayAskMore() &&
@@ -264,6 +388,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   #hasRoom(): boolean {
     return (
       (!this.#waitsForEmpty || this.#pending === 0) &&
+      !this.#paused &&
       this.#exclusive === null &&
       !this.#closing &&
       this.#mayAskMore() &&
@@ -294,15 +419,49 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
 
   // --- Writing ----------------------------------------------------------------------------------------------
 
-  #onAnswered(reply: Uint8Array): void {
+  #onAnswered(request: Request, reply: Uint8Array): void {
     this.#heldBytes += reply.length
+    const { dispatched } = request
+    if (dispatched !== null) this.#door.measures.answered(this, request, dispatched, reply)
     // The largest of late, forgotten slowly.
     const forgetful = this.#expectedReplyBytes * (1 - 1 / 64)
     this.#expectedReplyBytes = reply.length > forgetful ? reply.length : forgetful
-    if (isErrorReply(reply)) this.#door.stats.errorReplies++
+    if (isErrorReply(reply)) this.#door.measures.error(reply)
     if (this.#reading) return
-    if (this.#heldBytes + this.#socket.bufferedBytes > this.#door.options.hardOutputBytes) this.#dropSlowReader()
+    if (this.#isAboveOutputLimit()) this.#dropSlowReader()
     else if (this.#stalled || (this.#first !== null && this.#first.reply !== null)) this.#door.markDirty(this)
+  }
+
+  get #outputLimit(): OutputLimit {
+    const { normalOutput, pubsubOutput } = this.#door.config
+    return isSubscriber(this.client) ? pubsubOutput : normalOutput
+  }
+
+  /** What replies may be on their way to a client at once, by what they are expected to take. */
+  get #expectedBudget(): number {
+    return this.#outputLimit.hardBytes / 4
+  }
+
+  #isAboveOutputLimit(): boolean {
+    const bytes = this.#heldBytes + this.#socket.bufferedBytes
+    const { hardBytes, softBytes, softSeconds } = this.#outputLimit
+    if (bytes > hardBytes) return true
+    if (softBytes === 0 || bytes <= softBytes) {
+      this.#softSinceMs = -1
+      return false
+    }
+    const { nowMs } = this.#door.measures
+    if (this.#softSinceMs < 0) this.#softSinceMs = nowMs
+    return nowMs - this.#softSinceMs > softSeconds * 1000
+  }
+
+  #dropLongRequest(): void {
+    this.#door.stats.queryLimitDisconnections++
+    this.#door.logger.warn('client closed: an unfinished request above client-query-buffer-limit', {
+      client: this.client.address,
+      pendingBytes: this.words.pendingBytes,
+    })
+    this.kill()
   }
 
   #dropSlowReader(): void {
@@ -312,8 +471,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       heldBytes: this.#heldBytes,
       bufferedBytes: this.#socket.bufferedBytes,
     })
-    this.#abandon()
-    this.#socket.destroy()
+    this.kill()
   }
 
   /** Sends what is ready, in one write; goes on reading where that made room. */
@@ -328,7 +486,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       if (this.#stalled && this.#hasRoom()) this.#readRest()
     } while (this.#first !== null && this.#first.reply !== null)
     // Our own requests wake us when they are answered; the reader or the router may have room again without a word.
-    if (this.#stalled && this.#pending === 0) this.#door.awaitRoom(this)
+    if (this.#stalled && this.#pending === 0 && !this.#paused) this.#door.awaitRoom(this)
   }
 
   #endWhenAnswered(): void {
@@ -344,9 +502,11 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     for (let request = this.#first; request !== null && request.reply !== null; request = this.#first) {
       const reply = request.reply
       this.#heldBytes -= reply.length
-      const bytes = resp2 ? inResp2(reply, request.nullIsArray) : reply
-      sent += bytes.length
-      output.add(bytes)
+      if (!request.silent) {
+        const bytes = resp2 ? inResp2(reply, request.nullIsArray) : reply
+        sent += bytes.length
+        output.add(bytes)
+      }
       this.#first = request.next
       this.#pending--
       this.#door.pool.give(request)
@@ -354,9 +514,17 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     if (this.#first === null) this.#last = null
     if (sent === 0) return
     this.#door.stats.bytesSent += sent
+    this.#door.stats.writes++
+    this.lastInteractionMs = this.#door.measures.nowMs
     output.sendTo(this.#socket)
-    if (this.#heldBytes + this.#socket.bufferedBytes > this.#door.options.hardOutputBytes) this.#dropSlowReader()
+    if (this.#isAboveOutputLimit()) this.#dropSlowReader()
   }
+}
+
+function argumentBytes(words: RequestWords): number {
+  let bytes = 0
+  for (let i = 0; i < words.wordCount; i++) bytes += words.offsets[2 * i + 1] - words.offsets[2 * i]
+  return bytes
 }
 
 function inResp2(reply: Uint8Array, nullIsArray: boolean): Uint8Array {

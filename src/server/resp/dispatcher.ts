@@ -3,7 +3,8 @@ import { assert } from '../../base/assert.ts'
 import type { RequestWords } from '../../protocol/resp-parser.ts'
 import type { RespConnection } from './connection.ts'
 import type { Door, DoorCommand } from './door.ts'
-import { unknownCommand, unknownSubcommand, wrongArity } from './errors.ts'
+import { OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from './errors.ts'
+import { GATE_OUT_OF_MEMORY, GATE_PAUSED } from './gates.ts'
 import { queueCommand, rejectRequest } from './transaction.ts'
 import { wordLower } from './words.ts'
 
@@ -69,7 +70,6 @@ export class Dispatcher {
   dispatch(connection: RespConnection): boolean {
     const words = connection.words
     assert(words.wordCount > 0, 'Dispatcher: a request without words')
-    this.#door.stats.commandsProcessed++
     const found = this.#table.find(words.args, words.offsets[0], words.offsets[1])
     if (found === null) {
       this.#rejectUnknown(connection, words)
@@ -89,11 +89,26 @@ export class Dispatcher {
       rejectRequest(connection, command, wrongArity(command.fullName))
       return true
     }
+    if (this.#door.gates.armed) {
+      const gate = this.#door.gates.check(connection, command)
+      if (gate === GATE_PAUSED) {
+        connection.waitForPause()
+        return false
+      }
+      if (gate === GATE_OUT_OF_MEMORY) {
+        rejectRequest(connection, command, OUT_OF_MEMORY, 'OOM')
+        return true
+      }
+    }
+    connection.lastCommand = command
     if (connection.transaction.open && command.inMulti !== 'now') {
       queueCommand(this.#door, connection, command)
       return true
     }
-    return command.handler(this.#door, connection, command)
+    connection.dispatching = command
+    const run = command.handler(this.#door, connection, command)
+    connection.dispatching = null
+    return run
   }
 
   #rejectUnknown(connection: RespConnection, words: RequestWords): void {

@@ -5,12 +5,14 @@ import type { Connection } from '../../ports/network.ts'
 import { Scheduler } from '../../simulation/scheduler.ts'
 import { SimClock } from '../../simulation/sim-clock.ts'
 import { SimNetwork, type SimNetworkConditions } from '../../simulation/sim-network.ts'
+import { SIM_PROCESS_USAGE } from '../../simulation/sim-process-usage.ts'
 import { MemoryRouter, type MemoryRouterOptions } from './memory-router.testkit.ts'
 import type { NodeInfo } from './node-info.ts'
 import { RespServer, type RespServerSettings } from './resp-server.ts'
 
 export const TEST_NODE_INFO: NodeInfo = {
   nodeId: 7,
+  usage: SIM_PROCESS_USAGE,
   version: '0.1.0-test',
   status: () => ({ id: 7, groups: [] }),
   infoFields: (section) => (section === 'memory' ? [['used_memory', 1234]] : []),

@@ -8,8 +8,11 @@ import type { CommandSpec } from '../../protocol/command-table.ts'
 import type { RequestWords, RespParserLimits } from '../../protocol/resp-parser.ts'
 import type { ClientState } from './client-state.ts'
 import type { CommandBuilder } from './command-builder.ts'
+import type { CommandStats } from './command-stats.ts'
 import type { RespConnection } from './connection.ts'
 import type { DoorConfig } from './door-config.ts'
+import type { Gates } from './gates.ts'
+import type { Measures } from './measures.ts'
 import type { NodeInfo } from './node-info.ts'
 import type { OutputBuffer } from './output.ts'
 import type { RequestPool } from './request.ts'
@@ -56,6 +59,9 @@ export interface RespServerStats {
   errorReplies: number
   protocolErrors: number
   outputLimitDisconnections: number
+  queryLimitDisconnections: number
+  reads: number
+  writes: number
 }
 
 export interface Door {
@@ -66,6 +72,10 @@ export interface Door {
   readonly logger: Logger
   readonly stats: RespServerStats
   readonly config: DoorConfig
+  readonly measures: Measures
+  readonly gates: Gates
+  /** Those of the table that have a handler; subcommands are inside. */
+  readonly commands: readonly DoorCommand[]
   /** Of every parser; CONFIG SET changes them in place. */
   readonly requestLimits: RespParserLimits
   readonly builder: CommandBuilder
@@ -75,8 +85,12 @@ export interface Door {
   /** 40 hexadecimal digits, new at each start. */
   readonly runId: string
   readonly connectionCount: number
+  /** Bounded by maxclients. */
+  connections(): Iterable<RespConnection>
   /** The connection has replies to send: before the tick is over, and with others. */
   markDirty(connection: RespConnection): void
+  /** Ends the turn's batch even where no connection has something to send. */
+  scheduleFlush(): void
   /** The connection waits for something that calls nobody: it is asked again soon. */
   awaitRoom(connection: RespConnection): void
   forget(connection: RespConnection): void
@@ -99,6 +113,12 @@ export interface DoorCommand {
   readonly handler: Handler
   readonly reply: DoorReply | null
   readonly write: boolean
+  /** CLIENT PAUSE WRITE holds it. */
+  readonly mayWrite: boolean
+  readonly denyOutOfMemory: boolean
+  /** The door runs it at once, and it may take long: it is timed by itself. */
+  readonly timedAlone: boolean
+  readonly stats: CommandStats
   /** With this many words there is nothing that could be wrong with its syntax; 0: any number; -1: always look. */
   readonly uncheckedWords: number
   /** What MULTI does with it: run it now, queue it for the slot or for the door, refuse it. */

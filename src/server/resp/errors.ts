@@ -17,6 +17,8 @@ export const TRANSACTION_TOO_LARGE = errorReply('ERR transaction is too large')
 export const TOO_MANY_WATCHED = errorReply('ERR too many watched keys')
 export const TOO_MANY_CLIENTS = errorReply('ERR max number of clients reached')
 
+export const OUT_OF_MEMORY = "command not allowed when used memory > 'maxmemory'."
+
 /** Names end at a NUL in Redis's errors, and at 128 bytes. */
 function cut(text: string, limit: number): string {
   const end = text.indexOf('\0')

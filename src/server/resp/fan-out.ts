@@ -36,7 +36,13 @@ export function runFanOut(door: Door, connection: RespConnection, command: DoorC
     return true
   }
   const parts = split(command, connection, door.router.slotCount)
-  const joiner = new PartJoiner(connection, connection.open(), command, [...parts.values()], words.wordCount - 1)
+  const joiner = new PartJoiner(
+    connection,
+    connection.openKeepingWords(),
+    command,
+    [...parts.values()],
+    words.wordCount - 1,
+  )
   let part = 0
   for (const [partSlot, picked] of parts) {
     connection.submitPart(

@@ -1,10 +1,13 @@
 /** What the door tells clients about the node behind it. The node's host implements it; every call is off the hot path. */
 
+import type { ProcessUsage } from '../../ports/process-usage.ts'
+
 /** Sections of INFO to which a node has something to add; the door itself knows the connections. */
 export type InfoSection = 'server' | 'clients' | 'memory' | 'persistence' | 'stats' | 'replication' | 'cpu' | 'keyspace'
 
 export interface NodeInfo {
   readonly nodeId: number
+  readonly usage: ProcessUsage
   /** Quorate's own version. */
   readonly version: string
   /** For KV.STATUS: anything that JSON can write. */

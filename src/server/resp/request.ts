@@ -9,7 +9,9 @@ import { assert } from '../../base/assert.ts'
 import { asSlotId, type SlotId } from '../../base/brand.ts'
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import type { ReadLevel, ReplyCallback } from '../../ports/request-router.ts'
+import type { DoorCommand } from './door.ts'
 import type { Lane } from './slot-lanes.ts'
+import type { Queued } from './transaction.ts'
 
 /** What has its own business with the reply: a joiner of parts, a WATCH. Called once per part. */
 export interface ReplySink {
@@ -32,6 +34,16 @@ export class Request {
   reply: Uint8Array | null = null
   sink: ReplySink | null = null
   part = 0
+  /** What it answers, where that was dispatched; null: refused before, or a part. */
+  dispatched: DoorCommand | null = null
+  /** Monotonic, when it was dispatched. */
+  startedMs = 0
+  /** For the slow log, where the command's bytes do not hold them. */
+  words: string[] | null = null
+  /** EXEC's: what it runs. */
+  queued: readonly Queued[] | null = null
+  /** CLIENT REPLY: the reply is not sent. */
+  silent = false
   /** An aborted EXEC: RESP2 has a null of its own for it. */
   nullIsArray = false
   lane: Lane | null = null
@@ -74,6 +86,10 @@ export class RequestPool {
     request.reply = null
     request.sink = null
     request.part = 0
+    request.dispatched = null
+    request.words = null
+    request.queued = null
+    request.silent = false
     request.nullIsArray = false
     request.lane = null
     request.next = null

@@ -13,9 +13,17 @@ import { CommandBuilder } from './command-builder.ts'
 import { makeCommands } from './commands.ts'
 import { RespConnection } from './connection.ts'
 import { CommandTable, Dispatcher } from './dispatcher.ts'
-import { DEFAULT_RESP_OPTIONS, type Door, type RespServerOptions, type RespServerStats } from './door.ts'
+import {
+  DEFAULT_RESP_OPTIONS,
+  type Door,
+  type DoorCommand,
+  type RespServerOptions,
+  type RespServerStats,
+} from './door.ts'
 import { type DoorConfig, newDoorConfig } from './door-config.ts'
 import { TOO_MANY_CLIENTS } from './errors.ts'
+import { Gates } from './gates.ts'
+import { Measures } from './measures.ts'
 import type { NodeInfo } from './node-info.ts'
 import { OutputBuffer } from './output.ts'
 import { RequestPool } from './request.ts'
@@ -28,6 +36,7 @@ export type RespServerSettings = Partial<RespServerOptions> & { readonly address
 
 /** Redis 6's bound on a request's words. */
 const MAX_WORDS = 1024 * 1024
+const IDLE_CHECK_MS = 1000
 /** How often a connection is asked again that waits for room which nobody announces. */
 const ROOM_POLL_MS = 10
 
@@ -43,6 +52,9 @@ export class RespServer implements Door {
   readonly runId: string
   readonly config: DoorConfig
   readonly requestLimits: { maxRequestBytes: number; readonly maxWords: number }
+  readonly measures: Measures
+  readonly gates: Gates
+  readonly commands: readonly DoorCommand[] = makeCommands()
   stats: RespServerStats = newStats()
 
   readonly #network: Network
@@ -56,6 +68,7 @@ export class RespServer implements Door {
   #awaitingRoom: RespConnection[] = []
   #roomTimer: Timer | null = null
   #stopped: (() => void) | null = null
+  #idleTimer: Timer | null = null
   #graceTimer: Timer | null = null
   #stopping = false
   readonly #flushAll = (): void => this.#flushDirty()
@@ -77,8 +90,11 @@ export class RespServer implements Door {
     this.config = newDoorConfig(this.#options)
     this.requestLimits = { maxRequestBytes: this.config.maxRequestBytes, maxWords: MAX_WORDS }
     this.startedAtMs = clock.monotonicMs()
+    this.measures = new Measures(this)
+    this.gates = new Gates(this)
     this.runId = Array.from({ length: 5 }, () => random.u32().toString(16).padStart(8, '0')).join('')
-    this.#dispatcher = new Dispatcher(this, new CommandTable(makeCommands()))
+    this.#dispatcher = new Dispatcher(this, new CommandTable(this.commands))
+    this.configChanged()
   }
 
   get options(): RespServerOptions {
@@ -114,6 +130,8 @@ export class RespServer implements Door {
   stop(done: () => void): void {
     assert(!this.#stopping, 'RespServer.stop: stopped before')
     this.#stopping = true
+    this.gates.close()
+    this.#idleTimer?.cancel()
     const closeConnections = (): void => {
       this.#stopped = done
       for (const connection of this.#connections) connection.closeAfterReplies()
@@ -132,6 +150,10 @@ export class RespServer implements Door {
     if (connection.dirty) return
     connection.dirty = true
     this.#dirty.push(connection)
+    this.scheduleFlush()
+  }
+
+  scheduleFlush(): void {
     if (this.#flushScheduled) return
     this.#flushScheduled = true
     this.clock.defer(this.#flushAll)
@@ -149,12 +171,33 @@ export class RespServer implements Door {
     this.#stopWhenEmpty()
   }
 
+  connections(): Iterable<RespConnection> {
+    return this.#connections
+  }
+
   resetStats(): void {
     this.stats = newStats()
+    this.measures.reset()
   }
 
   configChanged(): void {
     this.requestLimits.maxRequestBytes = this.config.maxRequestBytes
+    this.measures.configChanged()
+    this.gates.configChanged()
+    this.#watchIdle()
+  }
+
+  /** Connections are looked through once a second, and only while idle ones are to be closed. */
+  #watchIdle(): void {
+    this.#idleTimer?.cancel()
+    this.#idleTimer = null
+    if (this.config.timeoutSeconds === 0 || this.#stopping) return
+    this.#idleTimer = this.clock.setTimer(IDLE_CHECK_MS, () => {
+      const nowMs = this.measures.tick()
+      for (const connection of this.#connections) connection.closeIfIdle(nowMs, this.config.timeoutSeconds * 1000)
+      this.scheduleFlush()
+      this.#watchIdle()
+    })
   }
 
   #accept(socket: Connection): void {
@@ -168,6 +211,7 @@ export class RespServer implements Door {
     }
     const connection = new RespConnection(this, this.#dispatcher, socket, this.#nextClientId++)
     this.#connections.add(connection)
+    socket.setKeepAlive(this.config.tcpKeepaliveSeconds)
     socket.setHandlers(connection)
   }
 
@@ -175,10 +219,12 @@ export class RespServer implements Door {
     this.#flushScheduled = false
     const dirty = this.#dirty
     this.#dirty = []
+    this.measures.tick()
     for (const connection of dirty) {
       connection.dirty = false
       connection.flush()
     }
+    this.measures.turnEnded()
   }
 
   #askAgain(): void {
@@ -211,5 +257,8 @@ function newStats(): RespServerStats {
     errorReplies: 0,
     protocolErrors: 0,
     outputLimitDisconnections: 0,
+    queryLimitDisconnections: 0,
+    reads: 0,
+    writes: 0,
   }
 }

@@ -27,9 +27,9 @@ import { keepWords, wordCopy, wordView } from './words.ts'
 const OPCODE_EXEC = present(COMMANDS_BY_NAME.get('exec'), 'no exec in the command table').opcode
 
 /** For the group, or for the door. */
-type Queued =
-  | { readonly kind: 'slot'; readonly command: Uint8Array }
-  | { readonly kind: 'door'; readonly reply: DoorReply; readonly words: RequestWords }
+export type Queued =
+  | { readonly kind: 'slot'; readonly door: DoorCommand; readonly command: Uint8Array }
+  | { readonly kind: 'door'; readonly door: DoorCommand; readonly reply: DoorReply; readonly words: RequestWords }
 
 export class Transaction {
   open = false
@@ -40,6 +40,9 @@ export class Transaction {
   /** Of the queued commands: NO_SLOT, a slot, or SEVERAL_SLOTS. */
   slot = NO_SLOT
   hasDoorCommands = false
+  /** Of what is queued: something writes; something may use more memory. */
+  writes = false
+  takesMemory = false
 
   watched: WatchedVersion[] = []
   /** Asked for since the last unwatch, each time counted. */
@@ -58,6 +61,8 @@ export class Transaction {
     this.queuedBytes = 0
     this.slot = NO_SLOT
     this.hasDoorCommands = false
+    this.writes = false
+    this.takesMemory = false
     this.unwatch()
   }
 
@@ -99,7 +104,10 @@ export function runDiscard(_door: Door, connection: RespConnection): boolean {
 export function queueCommand(door: Door, connection: RespConnection, command: DoorCommand): void {
   const transaction = connection.transaction
   const refusal = queue(door, transaction, connection.words, command)
-  if (refusal !== null) transaction.failed = true
+  if (refusal !== null) {
+    transaction.failed = true
+    door.measures.rejected(command)
+  }
   connection.answer(refusal ?? QUEUED_REPLY)
 }
 
@@ -115,13 +123,19 @@ function queue(door: Door, transaction: Transaction, words: RequestWords, comman
     if (transaction.slot === NO_SLOT) transaction.slot = slot
     else if (slot !== transaction.slot) transaction.slot = SEVERAL_SLOTS
     // A copy of its own: a transaction may stay open for long, and would pin a slab.
-    transaction.queue.push({ kind: 'slot', command: door.builder.build(command.spec.opcode, words, 1).slice() })
+    transaction.queue.push({
+      kind: 'slot',
+      door: command,
+      command: door.builder.build(command.spec.opcode, words, 1).slice(),
+    })
   } else {
     const reply = present(command.reply, `${command.fullName} is queued for the door, which cannot answer it`)
-    transaction.queue.push({ kind: 'door', reply, words: keepWords(words) })
+    transaction.queue.push({ kind: 'door', door: command, reply, words: keepWords(words) })
     transaction.hasDoorCommands = true
   }
   transaction.queuedBytes += bytes
+  transaction.writes ||= command.mayWrite
+  transaction.takesMemory ||= command.denyOutOfMemory
   return null
 }
 
@@ -145,12 +159,17 @@ export function runExec(door: Door, connection: RespConnection): boolean {
   if (failed) connection.answer(errors.EXEC_ABORTED)
   else if (slot === SEVERAL_SLOTS) connection.answer(errors.CROSS_SLOT)
   else if (watchFailed) connection.answerNullArray()
-  else if (slot === NO_SLOT) connection.answer(doorReplies(door, connection, queue, null))
-  else {
+  else if (slot === NO_SLOT) {
+    const replies = doorReplies(door, connection, queue, null)
+    const whole = connection.open()
+    whole.queued = queue
+    connection.settle(whole, replies)
+  } else {
     const commands = queue.flatMap((queued) => (queued.kind === 'slot' ? [queued.command] : []))
     const command = encodeCommand(OPCODE_EXEC, [encodeWatches(watched), ...commands])
     const whole = connection.open()
     whole.nullIsArray = true
+    whole.queued = queue
     if (hasDoorCommands) {
       connection.beginExclusive(whole)
       connection.submitPart(asSlotId(slot), true, command, new ExecJoiner(door, connection, whole, queue), 0)
@@ -209,7 +228,7 @@ export function runWatch(door: Door, connection: RespConnection, command: DoorCo
     connection.answer(refusal)
     return true
   }
-  const joiner = new WatchJoiner(connection, connection.open(), words)
+  const joiner = new WatchJoiner(connection, connection.openKeepingWords(), words)
   transaction.watchesPending++
   transaction.watchedKeys += words.wordCount - 1
   for (let i = 1; i < words.wordCount; i++) {
@@ -286,13 +305,21 @@ export function runUnwatch(_door: Door, connection: RespConnection): boolean {
 }
 
 /** A request that Redis rejects before it runs: inside MULTI it makes EXEC abort. */
-export function rejectRequest(connection: RespConnection, command: DoorCommand | null, words: string): void {
+export function rejectRequest(
+  connection: RespConnection,
+  command: DoorCommand | null,
+  words: string,
+  code: 'ERR' | 'OOM' = 'ERR',
+): void {
   const transaction = connection.transaction
+  if (command !== null) command.stats.rejected++
   if (command?.spec.name === 'exec') {
     transaction.close()
-    connection.answer(errorReply(`EXECABORT Transaction discarded because of: ${words}`))
+    connection.answer(
+      errorReply(`EXECABORT Transaction discarded because of: ${code === 'ERR' ? '' : `${code} `}${words}`),
+    )
     return
   }
   if (transaction.open) transaction.failed = true
-  connection.answer(errorReply(`ERR ${words}`))
+  connection.answer(errorReply(`${code} ${words}`))
 }
