@@ -66,7 +66,7 @@ class Walk implements ReplySink {
 
   constructor(connection: RespConnection, filter: Filter, count: number, taken: StepTaken) {
     this.#connection = connection
-    this.#whole = connection.open()
+    this.#whole = connection.openKeepingWords()
     connection.beginExclusive(this.#whole)
     this.#filter = filter
     this.#count = count

@@ -36,7 +36,7 @@ export const runWait: Handler = (door, connection) => {
     connection.answer(integerReply(held))
     return true
   }
-  const whole = connection.open()
+  const whole = connection.openKeepingWords()
   let timer: Timer | null = null
   connection.beginExclusive(whole, () => timer?.cancel())
   if (Number(timeout) === 0) return true
