@@ -5,18 +5,21 @@ import type { NodeLog } from '../ports/log.ts'
 import type { Logger } from '../ports/logger.ts'
 import { LANE_CONSENSUS, LANE_IMAGES, type Lane } from '../ports/peer-channel.ts'
 import { decodeImageMessage, type ImageMessage } from '../protocol/image-message.ts'
+import { decodePubSubMessage, PUBLISH_TYPE, type PubSubMessage } from '../protocol/pubsub-message.ts'
 import { decodeRaftMessage } from '../protocol/raft-codec.ts'
 import type { RaftMessage } from '../protocol/raft-message.ts'
 import { decodeRequestMessage, type PassedRequest, type PassedResponse } from '../protocol/request-message.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { ownBytes } from './own-bytes.ts'
 import type { PassedRequests } from './passed-requests.ts'
+import type { PublishedMessages } from './published-messages.ts'
 import type { Router } from './request-router.ts'
 
 type PeerMessage =
   | { readonly lane: 'consensus'; readonly message: RaftMessage }
   | { readonly lane: 'images'; readonly message: ImageMessage }
   | { readonly lane: 'requests'; readonly message: PassedRequest | PassedResponse }
+  | { readonly lane: 'pubsub'; readonly message: PubSubMessage }
 
 export class PeerMessages {
   readonly #log: NodeLog
@@ -24,6 +27,7 @@ export class PeerMessages {
   readonly #replicas: ReadonlyMap<GroupId, RaftReplica>
   readonly #passed: PassedRequests
   readonly #router: Router
+  readonly #published: PublishedMessages
 
   constructor(
     log: NodeLog,
@@ -31,12 +35,14 @@ export class PeerMessages {
     replicas: ReadonlyMap<GroupId, RaftReplica>,
     passed: PassedRequests,
     router: Router,
+    published: PublishedMessages,
   ) {
     this.#log = log
     this.#logger = logger
     this.#replicas = replicas
     this.#passed = passed
     this.#router = router
+    this.#published = published
   }
 
   onMessage(from: NodeId, lane: Lane, stream: number, bytes: Uint8Array): void {
@@ -49,7 +55,8 @@ export class PeerMessages {
       this.#replicas.get(message.group)?.step(from, message)
     } else if (decoded.lane === 'images') {
       this.#replicas.get(decoded.message.group)?.onImageMessage(from, decoded.message)
-    } else if (decoded.message.type === 'request') this.#passed.onRequest(from, stream, decoded.message)
+    } else if (decoded.lane === 'pubsub') this.#published.onMessage(from, decoded.message)
+    else if (decoded.message.type === 'request') this.#passed.onRequest(from, stream, decoded.message)
     else this.#router.onResponse(decoded.message)
   }
 
@@ -58,6 +65,7 @@ export class PeerMessages {
       if (lane === LANE_CONSENSUS) return { lane: 'consensus', message: decodeToKeep(bytes) }
       const reader = new BytesReader(bytes)
       if (lane === LANE_IMAGES) return { lane: 'images', message: decodeImageMessage(reader) }
+      if (bytes.length > 0 && bytes[0] >= PUBLISH_TYPE) return { lane: 'pubsub', message: decodePubSubMessage(reader) }
       return { lane: 'requests', message: decodeRequestMessage(reader) }
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error
@@ -80,6 +88,7 @@ export class PeerMessages {
     if (lane === LANE_CONSENSUS || lane === LANE_IMAGES) return
     this.#router.onStreamClosed(to)
     this.#passed.onStreamClosed(to)
+    this.#published.onStreamClosed(to)
   }
 }
 

@@ -8,6 +8,7 @@ import { SimBaseFileStore } from '../simulation/sim-base-file.ts'
 import { SimClock } from '../simulation/sim-clock.ts'
 import { SimDisk } from '../simulation/sim-disk.ts'
 import { SimNetwork } from '../simulation/sim-network.ts'
+import { SIM_PROCESS_USAGE } from '../simulation/sim-process-usage.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type NodeConfig, type NodeError } from './node-config.ts'
 import { QuorateNode } from './quorate-node.ts'
 
@@ -53,6 +54,7 @@ class World {
         network: this.wires,
         baseFiles: this.files,
         random: new Prng(1),
+        usage: SIM_PROCESS_USAGE,
         logger: SILENT_LOGGER,
         markGenesisMade: (done) => {
           this.genesis = 'made'

@@ -16,6 +16,7 @@ import { BytesWriter } from '../base/bytes.ts'
 import { KvStateMachine } from '../kv/kv-state-machine.ts'
 import type { Timer } from '../ports/clock.ts'
 import type { NodeLog, RecoveredGroup } from '../ports/log.ts'
+import type { MessageBus } from '../ports/message-bus.ts'
 import { LANE_CONSENSUS, LANE_IMAGES } from '../ports/peer-channel.ts'
 import type { RequestRouter } from '../ports/request-router.ts'
 import { encodePayload, PAYLOAD_HEADER_BYTES, PAYLOAD_HOUSEKEEPING } from '../protocol/command.ts'
@@ -34,6 +35,7 @@ import { newReplica, openNodeLog } from './open-node-log.ts'
 import { openReplica, openState, type ReplicaOpening, replicaPath } from './open-replica.ts'
 import { PassedRequests } from './passed-requests.ts'
 import { PeerMessages } from './peer-messages.ts'
+import { PublishedMessages } from './published-messages.ts'
 import { QuorumClocks } from './quorum-clocks.ts'
 import { Router } from './request-router.ts'
 
@@ -54,6 +56,7 @@ interface Wiring {
   readonly transport: PeerTransport
   readonly engine: Engine
   readonly router: Router
+  readonly published: PublishedMessages
   readonly opening: ReplicaOpening
 }
 
@@ -90,6 +93,10 @@ export class QuorateNode {
 
   get router(): RequestRouter {
     return present(this.#wiring, 'the node has not started').router
+  }
+
+  get bus(): MessageBus {
+    return present(this.#wiring, 'the node has not started').published
   }
 
   /** Free room for writes: false once the disk holds only what is kept for hard state and deletes. */
@@ -179,6 +186,7 @@ export class QuorateNode {
     // A log that is being opened is closed by `start`.
     if (wiring === null) return done()
     wiring.router.stop()
+    wiring.published.stop()
     wiring.engine.stop()
     const replicas = [...this.#replicas.values()]
     let open = replicas.length
@@ -221,7 +229,8 @@ export class QuorateNode {
     const flushSoon = (): void => engine.schedule()
     const passed = new PassedRequests(transport, replicaOf, flushSoon)
     const router = this.#makeRouter(transport, flushSoon)
-    const messages = new PeerMessages(log, logger, this.#replicas, passed, router)
+    const published = this.#makePublished(transport, flushSoon)
+    const messages = new PeerMessages(log, logger, this.#replicas, passed, router, published)
     const opening: ReplicaOpening = {
       ports: this.#ports,
       config,
@@ -230,7 +239,7 @@ export class QuorateNode {
       genesisOf: (group) => this.#genesis.get(group),
       hostOf: (group, replicaId) => this.#replicaHost(group, replicaId, log, engine, transport, opening),
     }
-    return { log, transport, engine, router, opening }
+    return { log, transport, engine, router, published, opening }
   }
 
   #makeRouter(transport: PeerTransport, flushSoon: () => void): Router {
@@ -251,6 +260,12 @@ export class QuorateNode {
         (this.#genesis.get(group)?.replicas ?? []).map((replica) => asNodeId(replica.nodeId)),
     }
     return new Router(options, this.#ports.clock, transport, groups, flushSoon)
+  }
+
+  #makePublished(transport: PeerTransport, flushSoon: () => void): PublishedMessages {
+    const { peers, incarnation } = this.config
+    const others = peers.map((peer) => asNodeId(peer.nodeId))
+    return new PublishedMessages(this.#ports.clock, transport, others, incarnation * 2 ** 32 + 1, flushSoon)
   }
 
   #openReplicas(wiring: Wiring, groups: readonly RecoveredGroup[], done: (error: NodeError | null) => void): void {

@@ -27,7 +27,7 @@ export class ServerNode {
     this.node.start((error) => {
       if (error !== null) return done(error)
       const { limits, respAddress } = this.#config
-      const resp = new RespServer(network, clock, random, this.node.router, logger, {
+      const resp = new RespServer(network, clock, random, this.node.router, this.node.bus, logger, {
         address: respAddress,
         maxClients: limits.maxClients,
         maxKeyBytes: limits.maxKeyBytes,

@@ -23,6 +23,15 @@ import { FUNCTION_REPLIES } from './function-command.ts'
 import { helloReply, runHello } from './hello.ts'
 import { HELP_REPLIES } from './help.ts'
 import { infoReply } from './info.ts'
+import {
+  PUBSUB_REPLIES,
+  publishReply,
+  runPSubscribe,
+  runPUnsubscribe,
+  runPublish,
+  runSubscribe,
+  runUnsubscribe,
+} from './pubsub.ts'
 import { runKeys, runRandomKey, runScan } from './scan.ts'
 import { runSingleSlot } from './single-slot.ts'
 import { runDiscard, runExec, runMulti, runUnwatch, runWatch, unwatchReply } from './transaction.ts'
@@ -60,6 +69,11 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['keys', runKeys],
   ['randomkey', runRandomKey],
   ['wait', runWait],
+  ['subscribe', runSubscribe],
+  ['unsubscribe', runUnsubscribe],
+  ['psubscribe', runPSubscribe],
+  ['punsubscribe', runPUnsubscribe],
+  ['publish', runPublish],
 ])
 
 const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>([
@@ -73,6 +87,7 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ['time', timeReply],
   ['unwatch', unwatchReply],
   ['wait', waitReply],
+  ['publish', publishReply],
   ['kv.read', readLevelReply],
   ['kv.status', statusReply],
   ...HELP_REPLIES,
@@ -80,9 +95,13 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ...COMMAND_REPLIES,
   ...CONFIG_REPLIES,
   ...FUNCTION_REPLIES,
+  ...PUBSUB_REPLIES,
 ])
 
 const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset'])
+
+/** They answer with pushes, which have no place among EXEC's replies. */
+const SUBSCRIPTION_COMMANDS: ReadonlySet<string> = new Set(['subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe'])
 
 /** Word counts with which nothing can be wrong but what the door checks itself; see DoorCommand.uncheckedWords. */
 const UNCHECKED_WORDS: ReadonlyMap<string, number> = new Map([
@@ -133,6 +152,7 @@ function makeCommand(spec: CommandSpec): DoorCommand | null {
 
 function inMulti(spec: CommandSpec): DoorCommand['inMulti'] {
   if (RUN_AT_ONCE.has(spec.name)) return 'now'
+  if (SUBSCRIPTION_COMMANDS.has(spec.name)) return 'refused'
   if (spec.scope === 'door') return 'door'
   // FLUSHALL and DBSIZE have no keys: they are about all slots, and a transaction is about one.
   return spec.firstKey === 0 ? 'refused' : 'slot'

@@ -73,6 +73,8 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   lastInteractionMs: number
   /** CLIENT REPLY: what is done with the replies to what is asked next. */
   replyMode: 'on' | 'off' | 'skip' = 'on'
+  /** PUBLISHes whose receivers are being counted. */
+  publishing = 0
   /** What CLIENT UNBLOCK ends; null: the client waits for nothing. */
   blocked: BlockedRequest | null = null
 
@@ -155,6 +157,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     if (this.#exclusive !== null) this.#exclusiveAbandoned?.()
     this.#exclusive = null
     this.transaction.close()
+    this.#door.subscriptions.removeAll(this)
   }
 
   // --- For the commands -------------------------------------------------------------------------------------
@@ -164,11 +167,36 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     return this.#pending
   }
 
+  /** Closed: nobody waits for replies any more. */
+  get gone(): boolean {
+    return this.#closed
+  }
+
   /** The next reply in order; its bytes are known. */
   answer(reply: Uint8Array, startedMs: number = this.#door.measures.nowMs): void {
     const request = this.open()
     request.startedMs = startedMs
     this.settle(request, reply)
+  }
+
+  /** A confirmation to a subscriber: CLIENT REPLY does not silence it. */
+  answerPush(reply: Uint8Array): void {
+    const request = this.open()
+    request.silent = false
+    this.settle(request, this.#pushed(reply))
+  }
+
+  /** A message to a subscriber, behind what has been asked so far. In RESP3 bytes; they may be shared with others. */
+  push(message: Uint8Array): void {
+    if (this.#closed || this.#closing) return
+    const request = this.#door.pool.take(this)
+    this.#append(request)
+    this.settle(request, this.#pushed(message))
+  }
+
+  /** In RESP2 messages are arrays. */
+  #pushed(message: Uint8Array): Uint8Array {
+    return this.client.protocol === 2 ? toResp2(message) : message
   }
 
   answerNullArray(): void {
@@ -184,11 +212,15 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.dispatching = null
     request.startedMs = this.#door.measures.nowMs
     if (this.replyMode !== 'on') this.#silence(request)
+    this.#append(request)
+    return request
+  }
+
+  #append(request: Request): void {
     if (this.#last === null) this.#first = request
     else this.#last.next = request
     this.#last = request
     this.#pending++
-    return request
   }
 
   /** Of a request whose words are nowhere to be found once it takes long. */
@@ -247,6 +279,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   reset(): void {
     assert(this.#pending === 0, 'RespConnection.reset: something is unanswered')
     this.transaction.close()
+    this.#door.subscriptions.removeAll(this)
     this.replyMode = 'on'
     resetClient(this.client)
   }

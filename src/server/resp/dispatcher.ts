@@ -1,10 +1,12 @@
 /** From a request's words to what runs it: names are found and arity is checked by their bytes, without a string. */
 import { assert } from '../../base/assert.ts'
 import type { RequestWords } from '../../protocol/resp-parser.ts'
+import { isSubscriber } from './client-state.ts'
 import type { RespConnection } from './connection.ts'
 import type { Door, DoorCommand } from './door.ts'
 import { OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from './errors.ts'
 import { GATE_OUT_OF_MEMORY, GATE_PAUSED } from './gates.ts'
+import { ALLOWED_WHEN_SUBSCRIBED, notWhenSubscribed } from './pubsub.ts'
 import { queueCommand, rejectRequest } from './transaction.ts'
 import { wordLower } from './words.ts'
 
@@ -99,6 +101,11 @@ export class Dispatcher {
         rejectRequest(connection, command, OUT_OF_MEMORY, 'OOM')
         return true
       }
+    }
+    const { client } = connection
+    if (client.protocol === 2 && isSubscriber(client) && !ALLOWED_WHEN_SUBSCRIBED.has(command.fullName)) {
+      rejectRequest(connection, command, notWhenSubscribed(command.fullName))
+      return true
     }
     connection.lastCommand = command
     if (connection.transaction.open && command.inMulti !== 'now') {

@@ -10,6 +10,7 @@ import {
   PONG_REPLY,
   simpleString,
 } from '../../protocol/resp-reply.ts'
+import { isSubscriber } from './client-state.ts'
 import type { DoorReply, Handler } from './door.ts'
 import { SYNTAX_ERROR, WRONG_PASSWORD, wrongArity } from './errors.ts'
 import { wordLower, wordText, wordView } from './words.ts'
@@ -20,6 +21,8 @@ const NO_SUCH_DATABASE = errorReply('ERR DB index is out of range')
 const NO_PASSWORD_SET = errorReply(
   'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?',
 )
+const PONG_BULK = bulkText('pong')
+const EMPTY_BULK = bulkText('')
 const RESET_REPLY = simpleString('RESET')
 const READ_LEVELS: ReadonlyMap<string, ReadLevel> = new Map([
   ['linearizable', 'linearizable'],
@@ -27,8 +30,12 @@ const READ_LEVELS: ReadonlyMap<string, ReadLevel> = new Map([
   ['stale', 'stale'],
 ])
 
-export const pingReply: DoorReply = (_door, _client, words) => {
+export const pingReply: DoorReply = (_door, client, words) => {
   if (words.wordCount > 2) return errorReply(`ERR ${wrongArity('ping')}`)
+  // Among messages a PONG looks like one.
+  if (client.protocol === 2 && isSubscriber(client)) {
+    return arrayReply([PONG_BULK, words.wordCount === 2 ? bulkReply(wordView(words, 1)) : EMPTY_BULK])
+  }
   return words.wordCount === 2 ? bulkReply(wordView(words, 1)) : PONG_REPLY
 }
 

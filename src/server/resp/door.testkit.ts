@@ -1,6 +1,7 @@
 /** A door in a simulated world, and clients that speak bytes to it. One seed, one run. */
 import { latin1Bytes, latin1Text } from '../../base/bytes.ts'
 import { SILENT_LOGGER } from '../../ports/logger.ts'
+import type { MessageBus } from '../../ports/message-bus.ts'
 import type { Connection } from '../../ports/network.ts'
 import { Scheduler } from '../../simulation/scheduler.ts'
 import { SimClock } from '../../simulation/sim-clock.ts'
@@ -48,6 +49,7 @@ export class DoorWorld {
       this.clock,
       this.scheduler.random.fork(),
       this.router,
+      LONELY_BUS,
       SILENT_LOGGER,
       { address: ADDRESS, nodeInfo: TEST_NODE_INFO, ...options.server },
     )
@@ -119,4 +121,10 @@ export class TestClient {
     this.received = ''
     return received
   }
+}
+
+/** Of a node without others. */
+export const LONELY_BUS: MessageBus = {
+  publish: (_channel, _message, done) => done(0),
+  setReceiver() {},
 }

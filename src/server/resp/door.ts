@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../ports/clock.ts'
 import type { Logger } from '../../ports/logger.ts'
+import type { MessageBus } from '../../ports/message-bus.ts'
 import type { Random } from '../../ports/random.ts'
 import type { RequestRouter } from '../../ports/request-router.ts'
 import type { CommandSpec } from '../../protocol/command-table.ts'
@@ -16,6 +17,7 @@ import type { Measures } from './measures.ts'
 import type { NodeInfo } from './node-info.ts'
 import type { OutputBuffer } from './output.ts'
 import type { RequestPool } from './request.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
 export interface RespServerOptions {
   /** "host:port". */
@@ -67,6 +69,8 @@ export interface RespServerStats {
 export interface Door {
   readonly options: RespServerOptions
   readonly router: RequestRouter
+  readonly bus: MessageBus
+  readonly subscriptions: Subscriptions
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

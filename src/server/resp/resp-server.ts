@@ -6,6 +6,7 @@
 import { assert } from '../../base/assert.ts'
 import type { Clock, Timer } from '../../ports/clock.ts'
 import type { Logger } from '../../ports/logger.ts'
+import type { MessageBus } from '../../ports/message-bus.ts'
 import type { Connection, ListenError, Listener, Network } from '../../ports/network.ts'
 import type { Random } from '../../ports/random.ts'
 import type { RequestRouter } from '../../ports/request-router.ts'
@@ -27,6 +28,7 @@ import { Measures } from './measures.ts'
 import type { NodeInfo } from './node-info.ts'
 import { OutputBuffer } from './output.ts'
 import { RequestPool } from './request.ts'
+import { Subscriptions } from './subscriptions.ts'
 
 export type { RespServerOptions, RespServerStats } from './door.ts'
 export type { NodeInfo } from './node-info.ts'
@@ -45,6 +47,8 @@ export class RespServer implements Door {
   readonly random: Random
   readonly logger: Logger
   readonly router: RequestRouter
+  readonly bus: MessageBus
+  readonly subscriptions = new Subscriptions()
   readonly builder = new CommandBuilder()
   readonly pool = new RequestPool()
   readonly output = new OutputBuffer()
@@ -78,6 +82,7 @@ export class RespServer implements Door {
     clock: Clock,
     random: Random,
     router: RequestRouter,
+    bus: MessageBus,
     logger: Logger,
     settings: RespServerSettings,
   ) {
@@ -85,6 +90,8 @@ export class RespServer implements Door {
     this.clock = clock
     this.random = random
     this.router = router
+    this.bus = bus
+    bus.setReceiver((channel, message) => this.subscriptions.deliver(channel, message))
     this.logger = logger
     this.#options = { ...DEFAULT_RESP_OPTIONS, ...settings }
     this.config = newDoorConfig(this.#options)

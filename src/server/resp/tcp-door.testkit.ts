@@ -5,7 +5,7 @@ import { Prng } from '../../base/prng.ts'
 import { NodeClock } from '../../platform/node-clock.ts'
 import { NodeNetwork } from '../../platform/node-network.ts'
 import { SILENT_LOGGER } from '../../ports/logger.ts'
-import { TEST_NODE_INFO } from './door.testkit.ts'
+import { LONELY_BUS, TEST_NODE_INFO } from './door.testkit.ts'
 import { MemoryRouter, type MemoryRouterOptions } from './memory-router.testkit.ts'
 import { splitReplies } from './reply-splitter.testkit.ts'
 import { RespServer, type RespServerSettings } from './resp-server.ts'
@@ -24,7 +24,7 @@ export async function startTcpDoor(
   const clock = new NodeClock()
   const router = new MemoryRouter(clock, routerOptions)
   const options = { address: '127.0.0.1:0', nodeInfo: TEST_NODE_INFO, ...settings }
-  const server = new RespServer(new NodeNetwork(), clock, new Prng(1), router, SILENT_LOGGER, options)
+  const server = new RespServer(new NodeNetwork(), clock, new Prng(1), router, LONELY_BUS, SILENT_LOGGER, options)
   await new Promise<void>((resolve, reject) => {
     server.start((error) => (error === null ? resolve() : reject(new Error(error.message))))
   })
