@@ -5,10 +5,12 @@
  * In apply only log time decides what has expired. A query gives the reader's clock too: `find` notes where that clock has
  * passed the expiry of a key that log time still shows, and the query then answers `needsTick` instead.
  */
+
 import { assert } from '../base/assert.ts'
 import type { LogIndex, SlotId } from '../base/brand.ts'
 import { type Generation, type KeySpace, SCAN_END, type ScanPosition, type StoredValue } from '../ports/key-space.ts'
 import type { ExpiryHints } from './expiry-hints.ts'
+import { EVENT_EXPIRED, EVENT_MISS, EVENT_NEW, type KeyEvent, type KeyEventSink } from './key-events.ts'
 import type { KvLimits } from './kv-options.ts'
 import type { KvMutations } from './mutations.ts'
 import type { SlotStates } from './slot-states.ts'
@@ -26,6 +28,7 @@ export class ExecutionContext {
   readonly mutations: KvMutations
   slots: SlotStates
   readonly writeTimes: WriteTimes
+  readonly events: KeyEventSink
   readonly #hints: ExpiryHints
   slot: SlotId
   generation: Generation
@@ -44,6 +47,7 @@ export class ExecutionContext {
     slots: SlotStates,
     hints: ExpiryHints,
     writeTimes: WriteTimes,
+    events: KeyEventSink,
   ) {
     this.keySpace = keySpace
     this.limits = limits
@@ -51,6 +55,7 @@ export class ExecutionContext {
     this.slots = slots
     this.#hints = hints
     this.writeTimes = writeTimes
+    this.events = events
     this.slot = 0 as SlotId
     this.generation = 0 as Generation
     this.index = 0 as LogIndex
@@ -69,7 +74,9 @@ export class ExecutionContext {
   /** The key where it is visible: its expiry, if it has one, is later than log time. The view is valid until the next call. */
   find(key: Uint8Array): StoredValue | null {
     const stored = this.keySpace.get(this.slot, this.generation, key)
-    return stored !== null && this.#isVisible(stored) ? stored : null
+    if (stored !== null && this.#isVisible(stored)) return stored
+    if (this.events.wanted && this.index === 0) this.events.emit(EVENT_MISS, key)
+    return null
   }
 
   /**
@@ -98,19 +105,35 @@ export class ExecutionContext {
   }
 
   /** `value` must not be a view of the key space: its next call may move what the view shows. */
-  put(key: Uint8Array, value: Uint8Array, expiresAtMs: number): void {
+  put(key: Uint8Array, value: Uint8Array, expiresAtMs: number, event: KeyEvent): void {
     assert(this.index > 0, 'a query wrote')
+    if (this.events.wanted) this.#noteCreation(key)
     assert(value.length <= this.limits.maxValueBytes, 'a value above the limit reached the key space')
     this.keySpace.put(this.slot, this.generation, key, value, expiresAtMs, this.index)
     this.slots.notePut(this.slot)
     if (expiresAtMs !== 0) this.#hints.note(this.slot, expiresAtMs)
+    if (this.events.wanted) this.events.emit(event, key)
+  }
+
+  /** An event beside the one that the change itself names. */
+  note(event: KeyEvent, key: Uint8Array): void {
+    if (this.events.wanted) this.events.emit(event, key)
+  }
+
+  /** What is put where nothing was is new; what had expired and was not yet removed has gone now. */
+  #noteCreation(key: Uint8Array): void {
+    const stored = this.keySpace.get(this.slot, this.generation, key)
+    if (stored !== null && this.#isVisible(stored)) return
+    if (stored !== null) this.events.emit(EVENT_EXPIRED, key)
+    this.events.emit(EVENT_NEW, key)
   }
 
   /** The key must be stored: its slot's last delete is this entry from now on. */
-  remove(key: Uint8Array): void {
+  remove(key: Uint8Array, event: KeyEvent | null): void {
     assert(this.index > 0, 'a query wrote')
     this.keySpace.remove(this.slot, this.generation, key, this.index)
     this.slots.noteDelete(this.slot, this.index)
+    if (event !== null && this.events.wanted) this.events.emit(event, key)
   }
 
   /** False where the slot's generations are used up. */

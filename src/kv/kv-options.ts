@@ -3,8 +3,10 @@
  * the same on every replica and stay the same for the group's life, because apply depends on it. (A node that is started
  * with other limits refuses larger keys and values at its door, by `checkSyntax`; the log's own limits stay.)
  */
+
 import { assert } from '../base/assert.ts'
 import { REDIS_SLOT_COUNT } from '../base/slot.ts'
+import type { KeyEventSink } from './key-events.ts'
 import type { KvMutations } from './mutations.ts'
 
 /** Bounds on one command. `checkSyntax` and apply both hold to them. */
@@ -40,6 +42,8 @@ export interface KvOptions {
   readonly maxValueBytes?: number
   readonly sessionLimits?: Partial<SessionLimits>
   readonly mutations?: KvMutations
+  /** Not part of the genesis either: nothing that is replicated rests on it. */
+  readonly events?: KeyEventSink
 }
 
 export function checkKvOptions(options: KvOptions): void {

@@ -10,6 +10,7 @@
  *
  * The limits stand in it because apply depends on them: a replica that is restarted with others must go on with the group's.
  */
+
 import { assert } from '../base/assert.ts'
 import { asLogIndex, asSlotId, type LogIndex, type SlotId } from '../base/brand.ts'
 import { BytesReader, BytesWriter, DecodeError, EMPTY_BYTES } from '../base/bytes.ts'
@@ -33,6 +34,7 @@ import { DigestRun, type DigestSource } from './digest.ts'
 import { ExecutionContext } from './execution-context.ts'
 import { ExpiryHints } from './expiry-hints.ts'
 import { type HousekeepingCommand, HousekeepingScan } from './housekeeping-scan.ts'
+import { NO_KEY_EVENTS } from './key-events.ts'
 import {
   checkKvOptions,
   DEFAULT_KV_LIMITS,
@@ -325,6 +327,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
       this.#slots,
       this.#hints,
       this.#writeTimes,
+      this.#options.events ?? NO_KEY_EVENTS,
     )
   }
 }

@@ -1,6 +1,7 @@
 /** Opens one replica: its directory, its base file with the state machine over it, and the consensus core as the log left it. */
 import { asNodeId, asReplicaId, type GroupId, type ReplicaId } from '../base/brand.ts'
 import { DecodeError } from '../base/bytes.ts'
+import type { KeyEventSink } from '../kv/key-events.ts'
 import { KvStateMachine } from '../kv/kv-state-machine.ts'
 import type { NodeLog, RecoveredGroup } from '../ports/log.ts'
 import type { Membership } from '../protocol/membership.ts'
@@ -25,6 +26,7 @@ export interface ReplicaOpening {
   readonly slabs: SlabPool
   readonly log: NodeLog
   genesisOf(group: GroupId): GroupGenesisConfig | undefined
+  keyEventsOf(group: GroupId): KeyEventSink
   hostOf(group: GroupId, replicaId: ReplicaId): ReplicaHost
 }
 
@@ -101,6 +103,7 @@ export function openState(
       ownedSlots: opening.genesisOf(group)?.slots ?? [],
       maxKeyBytes: config.limits.maxKeyBytes,
       maxValueBytes: config.limits.maxValueBytes,
+      events: opening.keyEventsOf(group),
       mutations: config.mutations?.expiryByLocalClock
         ? { ...config.mutations.kv, expiryByLocalClock: () => ports.clock.wallMs() }
         : config.mutations?.kv,

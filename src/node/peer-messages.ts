@@ -3,13 +3,14 @@ import type { GroupId, NodeId } from '../base/brand.ts'
 import { BytesReader, DecodeError } from '../base/bytes.ts'
 import type { NodeLog } from '../ports/log.ts'
 import type { Logger } from '../ports/logger.ts'
-import { LANE_CONSENSUS, LANE_IMAGES, type Lane } from '../ports/peer-channel.ts'
+import { LANE_CONSENSUS, LANE_IMAGES, LANE_REQUESTS, type Lane } from '../ports/peer-channel.ts'
 import { decodeImageMessage, type ImageMessage } from '../protocol/image-message.ts'
 import { decodePubSubMessage, PUBLISH_TYPE, type PubSubMessage } from '../protocol/pubsub-message.ts'
 import { decodeRaftMessage } from '../protocol/raft-codec.ts'
 import type { RaftMessage } from '../protocol/raft-message.ts'
 import { decodeRequestMessage, type PassedRequest, type PassedResponse } from '../protocol/request-message.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
+import type { NodeKeyEvents } from './node-key-events.ts'
 import { ownBytes } from './own-bytes.ts'
 import type { PassedRequests } from './passed-requests.ts'
 import type { PublishedMessages } from './published-messages.ts'
@@ -28,6 +29,7 @@ export class PeerMessages {
   readonly #passed: PassedRequests
   readonly #router: Router
   readonly #published: PublishedMessages
+  readonly #keyEvents: NodeKeyEvents
 
   constructor(
     log: NodeLog,
@@ -36,6 +38,7 @@ export class PeerMessages {
     passed: PassedRequests,
     router: Router,
     published: PublishedMessages,
+    keyEvents: NodeKeyEvents,
   ) {
     this.#log = log
     this.#logger = logger
@@ -43,6 +46,7 @@ export class PeerMessages {
     this.#passed = passed
     this.#router = router
     this.#published = published
+    this.#keyEvents = keyEvents
   }
 
   onMessage(from: NodeId, lane: Lane, stream: number, bytes: Uint8Array): void {
@@ -55,9 +59,14 @@ export class PeerMessages {
       this.#replicas.get(message.group)?.step(from, message)
     } else if (decoded.lane === 'images') {
       this.#replicas.get(decoded.message.group)?.onImageMessage(from, decoded.message)
-    } else if (decoded.lane === 'pubsub') this.#published.onMessage(from, decoded.message)
+    } else if (decoded.lane === 'pubsub') this.#onPubSub(from, decoded.message)
     else if (decoded.message.type === 'request') this.#passed.onRequest(from, stream, decoded.message)
     else this.#router.onResponse(decoded.message)
+  }
+
+  #onPubSub(from: NodeId, message: PubSubMessage): void {
+    if (message.type === 'publish' || message.type === 'delivered') this.#published.onMessage(from, message)
+    else this.#keyEvents.onMessage(from, message)
   }
 
   #decode(from: NodeId, lane: Lane, bytes: Uint8Array): PeerMessage | null {
@@ -84,11 +93,17 @@ export class PeerMessages {
     this.#router.onWritable(to)
   }
 
+  onStreamOpen(to: NodeId, lane: Lane): void {
+    if (lane === LANE_REQUESTS) this.#keyEvents.onStreamOpen(to)
+    this.onRoom(to, lane)
+  }
+
   onStreamClosed(to: NodeId, lane: Lane): void {
     if (lane === LANE_CONSENSUS || lane === LANE_IMAGES) return
     this.#router.onStreamClosed(to)
     this.#passed.onStreamClosed(to)
     this.#published.onStreamClosed(to)
+    this.#keyEvents.onStreamClosed(to)
   }
 }
 

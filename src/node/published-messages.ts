@@ -5,7 +5,6 @@
 import { assert } from '../base/assert.ts'
 import type { NodeId } from '../base/brand.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
-import type { MessageBus } from '../ports/message-bus.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import { encodeDelivered, encodePublish, type PubSubMessage } from '../protocol/pubsub-message.ts'
 
@@ -22,7 +21,8 @@ interface Counted {
   readonly done: (receivers: number) => void
 }
 
-export class PublishedMessages implements MessageBus {
+/** The part of ports/message-bus.ts that is about published messages. */
+export class PublishedMessages {
   readonly #clock: Clock
   readonly #peers: PeerChannel
   readonly #others: readonly NodeId[]
@@ -60,7 +60,7 @@ export class PublishedMessages implements MessageBus {
     this.#timer ??= this.#clock.setTimer(CHECK_EVERY_MS, () => this.#giveUpLate())
   }
 
-  onMessage(from: NodeId, message: PubSubMessage): void {
+  onMessage(from: NodeId, message: Extract<PubSubMessage, { type: 'publish' | 'delivered' }>): void {
     if (message.type === 'delivered') return this.#onDelivered(from, message.id, message.receivers)
     const receivers = this.#receive?.(message.channel, message.message) ?? 0
     // Refused: the lane is full or gone, and the publisher's count falls short. The message has arrived.

@@ -30,6 +30,7 @@ import { checkLimits, maxEntryBytesOf } from './check-limits.ts'
 import { Engine } from './engine.ts'
 import { hexBytes } from './hex-bytes.ts'
 import type { GroupGenesisConfig, NodeConfig, NodeError, NodePorts } from './node-config.ts'
+import { NodeKeyEvents } from './node-key-events.ts'
 import { type NodeStatus, statusOf } from './node-status.ts'
 import { newReplica, openNodeLog } from './open-node-log.ts'
 import { openReplica, openState, type ReplicaOpening, replicaPath } from './open-replica.ts'
@@ -57,6 +58,7 @@ interface Wiring {
   readonly engine: Engine
   readonly router: Router
   readonly published: PublishedMessages
+  readonly keyEvents: NodeKeyEvents
   readonly opening: ReplicaOpening
 }
 
@@ -96,7 +98,12 @@ export class QuorateNode {
   }
 
   get bus(): MessageBus {
-    return present(this.#wiring, 'the node has not started').published
+    const { published, keyEvents } = present(this.#wiring, 'the node has not started')
+    return {
+      publish: (channel, message, done) => published.publish(channel, message, done),
+      setReceiver: (receive) => published.setReceiver(receive),
+      listenToKeys: (listener) => keyEvents.listen(listener),
+    }
   }
 
   /** Free room for writes: false once the disk holds only what is kept for hard state and deletes. */
@@ -216,7 +223,7 @@ export class QuorateNode {
         if (!this.#stopped) messages.onMessage(from, lane, stream, bytes)
       },
       onStreamOpen: (to, lane) => {
-        if (!this.#stopped) messages.onRoom(to, lane)
+        if (!this.#stopped) messages.onStreamOpen(to, lane)
       },
       onStreamClosed: (to, lane) => messages.onStreamClosed(to, lane),
       onWritable: (to, lane) => {
@@ -230,16 +237,18 @@ export class QuorateNode {
     const passed = new PassedRequests(transport, replicaOf, flushSoon)
     const router = this.#makeRouter(transport, flushSoon)
     const published = this.#makePublished(transport, flushSoon)
-    const messages = new PeerMessages(log, logger, this.#replicas, passed, router, published)
+    const keyEvents = this.#makeKeyEvents(transport, flushSoon)
+    const messages = new PeerMessages(log, logger, this.#replicas, passed, router, published, keyEvents)
     const opening: ReplicaOpening = {
       ports: this.#ports,
       config,
       slabs: this.#slabs,
       log,
       genesisOf: (group) => this.#genesis.get(group),
+      keyEventsOf: (group) => keyEvents.sinkOf(group),
       hostOf: (group, replicaId) => this.#replicaHost(group, replicaId, log, engine, transport, opening),
     }
-    return { log, transport, engine, router, published, opening }
+    return { log, transport, engine, router, published, keyEvents, opening }
   }
 
   #makeRouter(transport: PeerTransport, flushSoon: () => void): Router {
@@ -266,6 +275,16 @@ export class QuorateNode {
     const { peers, incarnation } = this.config
     const others = peers.map((peer) => asNodeId(peer.nodeId))
     return new PublishedMessages(this.#ports.clock, transport, others, incarnation * 2 ** 32 + 1, flushSoon)
+  }
+
+  #makeKeyEvents(transport: PeerTransport, flushSoon: () => void): NodeKeyEvents {
+    const others = this.config.peers.map((peer) => asNodeId(peer.nodeId))
+    const places = {
+      leads: (group: GroupId) => this.#replicas.get(group)?.isLeader ?? false,
+      hasReplica: (group: GroupId, node: NodeId) =>
+        this.#replicas.get(group)?.core.membership.members.some((member) => member.nodeId === node) ?? false,
+    }
+    return new NodeKeyEvents(transport, others, places, flushSoon)
   }
 
   #openReplicas(wiring: Wiring, groups: readonly RecoveredGroup[], done: (error: NodeError | null) => void): void {

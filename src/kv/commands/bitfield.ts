@@ -1,8 +1,10 @@
 /** BITFIELD, BITFIELD_RO, as Redis 7.0: integers of 1 to 64 bits (unsigned: to 63) anywhere in a string. */
+
 import { assert } from '../../base/assert.ts'
 import { EMPTY_BYTES, latin1Text } from '../../base/bytes.ts'
 import { arrayReply, errorReply, integerReply, NULL_REPLY } from '../../protocol/resp-reply.ts'
 import { parseInteger } from '../integer-text.ts'
+import { EVENT_SETBIT } from '../key-events.ts'
 import { type CommandHandler, isWord, NOT_AN_INTEGER, SYNTAX_ERROR, valueWouldBeTooLarge } from './handler.ts'
 import { lengthened } from './ranges.ts'
 
@@ -147,7 +149,7 @@ function bitfield(readsOnly: boolean): CommandHandler {
         replies.push(reply)
         if (step.kind !== 'get' && reply !== NULL_REPLY) changed = true
       }
-      if (changed) context.put(args[0], bytes, expiresAtMs)
+      if (changed) context.put(args[0], bytes, expiresAtMs, EVENT_SETBIT)
       return arrayReply(replies)
     },
   }

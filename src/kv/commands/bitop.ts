@@ -1,7 +1,9 @@
 /** BITOP AND|OR|XOR|NOT, as Redis 7.0: shorter strings go on with zeros; an empty result deletes the destination. */
+
 import { assert } from '../../base/assert.ts'
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import { integerReply } from '../../protocol/resp-reply.ts'
+import { EVENT_DEL, EVENT_SET } from '../key-events.ts'
 import { type CommandHandler, isWord, SYNTAX_ERROR } from './handler.ts'
 
 type Operation = 'and' | 'or' | 'xor' | 'not'
@@ -36,14 +38,14 @@ export const BITOP: CommandHandler = {
     let length = 0
     for (const key of sources) length = Math.max(length, context.find(key)?.value.length ?? 0)
     if (length === 0) {
-      if (context.find(destination) !== null) context.remove(destination)
+      if (context.find(destination) !== null) context.remove(destination, EVENT_DEL)
       return integerReply(0)
     }
     const result = new Uint8Array(length)
     result.set(context.find(sources[0])?.value ?? EMPTY_BYTES)
     if (operation === 'not') for (let i = 0; i < length; i++) result[i] = ~result[i]
     else for (const key of sources.slice(1)) combine(operation, result, context.find(key)?.value ?? EMPTY_BYTES)
-    context.put(destination, result, 0)
+    context.put(destination, result, 0, EVENT_SET)
     return integerReply(length)
   },
 }

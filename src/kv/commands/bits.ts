@@ -1,7 +1,9 @@
 /** SETBIT, GETBIT, BITCOUNT, BITPOS, as Redis 7.0: bit 0 is the highest bit of byte 0; beyond the value all bits are 0. */
+
 import { assert } from '../../base/assert.ts'
 import { errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import { type Integer, parseInteger } from '../integer-text.ts'
+import { EVENT_SETBIT } from '../key-events.ts'
 import { type CommandHandler, isWord, NOT_AN_INTEGER, noSyntax, SYNTAX_ERROR, valueWouldBeTooLarge } from './handler.ts'
 import { clampRange, lengthened } from './ranges.ts'
 
@@ -41,7 +43,7 @@ export const SETBIT: CommandHandler = {
     const { bytes, expiresAtMs } = lengthened(context, args[0], at + 1)
     const mask = 0x80 >> (offset & 7)
     bytes[at] = wanted === 1 ? bytes[at] | mask : bytes[at] & ~mask
-    context.put(args[0], bytes, expiresAtMs)
+    context.put(args[0], bytes, expiresAtMs, EVENT_SETBIT)
     return integerReply(before)
   },
 }

@@ -1,8 +1,10 @@
 /** INCR, DECR, INCRBY, DECRBY: 64-bit signed; INCRBYFLOAT: 80-bit extended. The time to live stays. */
+
 import { assert } from '../../base/assert.ts'
 import { bulkReply, errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { addIntegers, decimalBytes, INT64_MIN, type Integer, parseInteger } from '../integer-text.ts'
+import { EVENT_INCRBY, EVENT_INCRBYFLOAT } from '../key-events.ts'
 import { addLongDoubles, formatLongDouble, LONG_DOUBLE_ZERO, parseLongDouble } from '../long-double.ts'
 import { type CommandHandler, NOT_AN_INTEGER, noSyntax, valueWouldBeTooLarge } from './handler.ts'
 
@@ -12,7 +14,7 @@ function add(context: ExecutionContext, key: Uint8Array, amount: Integer): Uint8
   if (before === null) return errorReply(NOT_AN_INTEGER)
   const after = addIntegers(before, amount)
   if (after === null) return errorReply('ERR increment or decrement would overflow')
-  context.put(key, decimalBytes(after), current?.expiresAtMs ?? 0)
+  context.put(key, decimalBytes(after), current?.expiresAtMs ?? 0, EVENT_INCRBY)
   return integerReply(after)
 }
 
@@ -63,7 +65,7 @@ export const INCRBYFLOAT: CommandHandler = {
     if (after === null) return errorReply('ERR increment would produce NaN or Infinity')
     const text = formatLongDouble(after)
     if (text.length > context.limits.maxValueBytes) return errorReply(valueWouldBeTooLarge(text.length, context.limits))
-    context.put(args[0], text, current?.expiresAtMs ?? 0)
+    context.put(args[0], text, current?.expiresAtMs ?? 0, EVENT_INCRBYFLOAT)
     return bulkReply(text)
   },
 }

@@ -1,7 +1,9 @@
 /** DUMP, RESTORE: values in Redis's RDB form (../rdb-string.ts), so that they go to a Redis and come from one. */
+
 import { assert } from '../../base/assert.ts'
 import { bulkReply, errorReply, NULL_REPLY, OK_REPLY } from '../../protocol/resp-reply.ts'
 import { parseInteger } from '../integer-text.ts'
+import { EVENT_DEL, EVENT_RESTORE } from '../key-events.ts'
 import { decodeRdbString, encodeRdbString } from '../rdb-string.ts'
 import { type CommandHandler, isWord, NOT_AN_INTEGER, noSyntax, SYNTAX_ERROR } from './handler.ts'
 
@@ -69,11 +71,11 @@ export const RESTORE: CommandHandler = {
     if (value === 'bad data') return BAD_DATA
     const moment = ttl === 0 ? 0 : Number(ttl) + (options.absolute ? 0 : context.logTimeMs)
     if (moment !== 0 && moment <= context.logTimeMs) {
-      if (exists) context.remove(key)
+      if (exists) context.remove(key, EVENT_DEL)
       return OK_REPLY
     }
     if (!Number.isSafeInteger(moment)) return errorReply("ERR invalid expire time in 'restore' command")
-    context.put(key, value, moment)
+    context.put(key, value, moment, EVENT_RESTORE)
     return OK_REPLY
   },
 }

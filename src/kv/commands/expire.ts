@@ -2,11 +2,13 @@
  * EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT, TTL, PTTL, EXPIRETIME, PEXPIRETIME, PERSIST. Relative times count from log time, in apply, so that every replica computes the
  * same moment. A time to live that is over at once deletes the key.
  */
+
 import { assert } from '../../base/assert.ts'
 import { latin1Text } from '../../base/bytes.ts'
 import { errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { parseInteger } from '../integer-text.ts'
+import { EVENT_DEL, EVENT_EXPIRE, EVENT_PERSIST } from '../key-events.ts'
 import { momentAfter } from './expiry-time.ts'
 import { type CommandHandler, invalidExpireTime, isWord, NOT_AN_INTEGER, noSyntax } from './handler.ts'
 
@@ -57,8 +59,8 @@ function expire(context: ExecutionContext, args: readonly Uint8Array[], form: Ex
   if (moment === null) return errorReply(invalidExpireTime(form.name))
   const current = context.find(args[0])
   if (current === null || !allows(flags, current.expiresAtMs, moment)) return integerReply(0)
-  if (moment <= context.logTimeMs) context.remove(args[0])
-  else context.put(args[0], current.value.slice(), moment)
+  if (moment <= context.logTimeMs) context.remove(args[0], EVENT_DEL)
+  else context.put(args[0], current.value.slice(), moment, EVENT_EXPIRE)
   return integerReply(1)
 }
 
@@ -127,7 +129,7 @@ export const PERSIST: CommandHandler = {
   execute(context, args) {
     const current = context.find(args[0])
     if (current === null || current.expiresAtMs === 0) return integerReply(0)
-    context.put(args[0], current.value.slice(), 0)
+    context.put(args[0], current.value.slice(), 0, EVENT_PERSIST)
     return integerReply(1)
   },
 }

@@ -1,7 +1,9 @@
 /** GETSET, GETDEL, GETEX, SETNX, SETEX, PSETEX: the older and the joined forms of GET and SET, as Redis 7.0. */
+
 import { assert, present } from '../../base/assert.ts'
 import { bulkReply, errorReply, integerReply, NULL_REPLY, OK_REPLY } from '../../protocol/resp-reply.ts'
 import { parseInteger } from '../integer-text.ts'
+import { EVENT_DEL, EVENT_EXPIRE, EVENT_PERSIST, EVENT_SET } from '../key-events.ts'
 import { momentAfter } from './expiry-time.ts'
 import {
   type CommandHandler,
@@ -18,7 +20,7 @@ export const GETSET: CommandHandler = {
   execute(context, args) {
     const current = context.find(args[0])
     const reply = current === null ? NULL_REPLY : bulkReply(current.value)
-    context.put(args[0], args[1], 0)
+    context.put(args[0], args[1], 0, EVENT_SET)
     return reply
   },
 }
@@ -29,7 +31,7 @@ export const GETDEL: CommandHandler = {
     const current = context.find(args[0])
     if (current === null) return NULL_REPLY
     const reply = bulkReply(current.value)
-    context.remove(args[0])
+    context.remove(args[0], EVENT_DEL)
     return reply
   },
 }
@@ -73,7 +75,7 @@ export const GETEX: CommandHandler = {
     const reply = bulkReply(current.value)
     if (expiry.kind === 'as it is') return reply
     if (expiry.kind === 'persist') {
-      if (current.expiresAtMs !== 0) context.put(args[0], current.value.slice(), 0)
+      if (current.expiresAtMs !== 0) context.put(args[0], current.value.slice(), 0, EVENT_PERSIST)
       return reply
     }
     // As in Redis, the number is looked at only where there is something to expire.
@@ -81,8 +83,8 @@ export const GETEX: CommandHandler = {
     if (amount === null) return errorReply(NOT_AN_INTEGER)
     const moment = momentAfter(amount, expiry.unitMs, expiry.kind === 'relative' ? context.logTimeMs : 0)
     if (amount <= 0 || moment === null) return errorReply(invalidExpireTime('getex'))
-    if (moment <= context.logTimeMs) context.remove(args[0])
-    else context.put(args[0], current.value.slice(), moment)
+    if (moment <= context.logTimeMs) context.remove(args[0], EVENT_DEL)
+    else context.put(args[0], current.value.slice(), moment, EVENT_EXPIRE)
     return reply
   },
 }
@@ -91,7 +93,7 @@ export const SETNX: CommandHandler = {
   checkSyntax: (args, limits) => checkValue(args[1], limits),
   execute(context, args) {
     if (context.find(args[0]) !== null) return integerReply(0)
-    context.put(args[0], args[1], 0)
+    context.put(args[0], args[1], 0, EVENT_SET)
     return integerReply(1)
   },
 }
@@ -109,7 +111,8 @@ function setWithTime(unitMs: 1 | 1000, name: string): CommandHandler {
       const amount = present(parseInteger(args[1]), 'SETEX ran with a syntax error')
       const moment = momentAfter(amount, unitMs, context.logTimeMs)
       if (moment === null) return errorReply(invalidExpireTime(name))
-      context.put(args[0], args[2], moment)
+      context.put(args[0], args[2], moment, EVENT_SET)
+      context.note(EVENT_EXPIRE, args[0])
       return OK_REPLY
     },
   }

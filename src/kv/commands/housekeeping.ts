@@ -2,6 +2,7 @@
  * What the leader proposes on its own: removing keys that have expired, and the keys of dead generations. Conditional in apply,
  * so a command that comes late, twice, or from a deposed leader does no harm.
  */
+
 import { latin1Bytes } from '../../base/bytes.ts'
 import type { Generation } from '../../ports/key-space.ts'
 import { type Command, encodeCommand } from '../../protocol/command.ts'
@@ -9,6 +10,7 @@ import { OPCODE_DROP_GENERATION, OPCODE_PURGE_EXPIRED } from '../../protocol/com
 import { errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { parseInteger } from '../integer-text.ts'
+import { EVENT_EXPIRED } from '../key-events.ts'
 import { unknownOpcode } from './registry.ts'
 
 const MALFORMED_REPLY = errorReply('ERR malformed housekeeping command')
@@ -40,7 +42,7 @@ function purge(context: ExecutionContext, args: readonly Uint8Array[]): Uint8Arr
     const index = parseInteger(args[i + 1])
     const stored = context.keySpace.get(context.slot, context.generation, args[i])
     if (stored === null || !mayPurge(context, stored.modificationIndex === index, stored.expiresAtMs)) continue
-    context.remove(args[i])
+    context.remove(args[i], EVENT_EXPIRED)
     removed++
   }
   return integerReply(removed)

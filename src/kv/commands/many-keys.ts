@@ -1,4 +1,5 @@
 /** DEL (UNLINK), EXISTS (TOUCH), MGET, MSET: the part of one slot; doors fan out over slots and join the replies. */
+
 import { BytesWriter } from '../../base/bytes.ts'
 import {
   arrayHead,
@@ -10,6 +11,7 @@ import {
   simpleString,
 } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
+import { EVENT_DEL, EVENT_SET } from '../key-events.ts'
 import { MAX_REPLY_BYTES } from '../kv-options.ts'
 import { type CommandHandler, checkValue, noSyntax, wrongArgumentCount } from './handler.ts'
 
@@ -19,7 +21,7 @@ export const DEL: CommandHandler = {
     let removed = 0
     for (const key of args) {
       if (context.find(key) === null) continue
-      context.remove(key)
+      context.remove(key, EVENT_DEL)
       removed++
     }
     return integerReply(removed)
@@ -63,7 +65,7 @@ function checkPairs(name: string): CommandHandler['checkSyntax'] {
 }
 
 function putPairs(context: ExecutionContext, args: readonly Uint8Array[]): void {
-  for (let i = 0; i < args.length; i += 2) context.put(args[i], args[i + 1], 0)
+  for (let i = 0; i < args.length; i += 2) context.put(args[i], args[i + 1], 0, EVENT_SET)
 }
 
 export const MSET: CommandHandler = {

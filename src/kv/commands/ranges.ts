@@ -1,9 +1,11 @@
 /** GETRANGE (SUBSTR), SETRANGE: parts of a value by byte positions, as Redis 7.0. */
+
 import { assert, present } from '../../base/assert.ts'
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import { bulkReply, errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { type Integer, parseInteger } from '../integer-text.ts'
+import { EVENT_SETRANGE } from '../key-events.ts'
 import { type CommandHandler, NOT_AN_INTEGER, valueWouldBeTooLarge } from './handler.ts'
 
 export interface Range {
@@ -54,7 +56,7 @@ export const SETRANGE: CommandHandler = {
     if (end > context.limits.maxValueBytes) return errorReply(valueWouldBeTooLarge(end, context.limits))
     const value = lengthened(context, args[0], end)
     value.bytes.set(patch, Number(offset))
-    context.put(args[0], value.bytes, value.expiresAtMs)
+    context.put(args[0], value.bytes, value.expiresAtMs, EVENT_SETRANGE)
     return integerReply(value.bytes.length)
   },
 }

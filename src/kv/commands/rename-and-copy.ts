@@ -4,6 +4,7 @@ import { equalBytes } from '../../base/bytes.ts'
 import { errorReply, integerReply, OK_REPLY } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { parseInteger } from '../integer-text.ts'
+import { EVENT_COPY_TO, EVENT_RENAME_FROM, EVENT_RENAME_TO, type KeyEvent } from '../key-events.ts'
 import { type CommandHandler, isWord, NOT_AN_INTEGER, noSyntax, SYNTAX_ERROR } from './handler.ts'
 
 const INT32_END = 2 ** 31
@@ -11,9 +12,9 @@ const NO_SUCH_KEY = errorReply('ERR no such key')
 const SAME_KEY = errorReply('ERR source and destination objects are the same')
 
 /** The value with its expiry. */
-function copyTo(context: ExecutionContext, from: Uint8Array, to: Uint8Array): void {
+function copyTo(context: ExecutionContext, from: Uint8Array, to: Uint8Array, event: KeyEvent): void {
   const source = context.find(from)
-  if (source !== null) context.put(to, source.value.slice(), source.expiresAtMs)
+  if (source !== null) context.put(to, source.value.slice(), source.expiresAtMs, event)
 }
 
 export const RENAME: CommandHandler = {
@@ -22,8 +23,9 @@ export const RENAME: CommandHandler = {
     const [from, to] = args
     if (context.find(from) === null) return NO_SUCH_KEY
     if (equalBytes(from, to)) return OK_REPLY
-    copyTo(context, from, to)
-    context.remove(from)
+    context.note(EVENT_RENAME_FROM, from)
+    copyTo(context, from, to, EVENT_RENAME_TO)
+    context.remove(from, null)
     return OK_REPLY
   },
 }
@@ -34,8 +36,9 @@ export const RENAMENX: CommandHandler = {
     const [from, to] = args
     if (context.find(from) === null) return NO_SUCH_KEY
     if (context.find(to) !== null) return integerReply(0)
-    copyTo(context, from, to)
-    context.remove(from)
+    context.note(EVENT_RENAME_FROM, from)
+    copyTo(context, from, to, EVENT_RENAME_TO)
+    context.remove(from, null)
     return integerReply(1)
   },
 }
@@ -64,7 +67,7 @@ export const COPY: CommandHandler = {
     if (equalBytes(from, to)) return SAME_KEY
     if (context.find(from) === null) return integerReply(0)
     if (context.find(to) !== null && parseCopy(args) !== true) return integerReply(0)
-    copyTo(context, from, to)
+    copyTo(context, from, to, EVENT_COPY_TO)
     return integerReply(1)
   },
 }

@@ -4,12 +4,14 @@
  * SET key value [NX | XX | IFEQ value | IFNE value] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL], as Redis 7.0, with
  * IFEQ and IFNE as in Redis 8.4 (IFEQ also Valkey 8.1): IFEQ never creates a key, IFNE does. A bare SET looks nothing up.
  */
+
 import { assert, present } from '../../base/assert.ts'
 import { equalBytes } from '../../base/bytes.ts'
 import type { StoredValue } from '../../ports/key-space.ts'
 import { bulkReply, errorReply, integerReply, NULL_REPLY, OK_REPLY } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { type Integer, parseInteger } from '../integer-text.ts'
+import { EVENT_APPEND, EVENT_EXPIRE, EVENT_SET } from '../key-events.ts'
 import { momentAfter } from './expiry-time.ts'
 import {
   type CommandHandler,
@@ -134,7 +136,8 @@ function setWithOptions(context: ExecutionContext, args: readonly Uint8Array[]):
   const old = !options.get ? null : current === null ? NULL_REPLY : bulkReply(current.value)
   if (!holds(options, current)) return old ?? NULL_REPLY
   if (options.expiry === 'keepttl' && current !== null) expiresAtMs = current.expiresAtMs
-  context.put(args[0], args[1], expiresAtMs)
+  context.put(args[0], args[1], expiresAtMs, EVENT_SET)
+  if (options.amountText !== null) context.note(EVENT_EXPIRE, args[0])
   return old ?? OK_REPLY
 }
 
@@ -148,7 +151,7 @@ export const SET: CommandHandler = {
   },
   execute(context, args) {
     if (args.length > 2) return setWithOptions(context, args)
-    context.put(args[0], args[1], 0)
+    context.put(args[0], args[1], 0, EVENT_SET)
     return OK_REPLY
   },
 }
@@ -178,7 +181,7 @@ export const APPEND: CommandHandler = {
     const joined = new Uint8Array(length)
     if (current !== null) joined.set(current.value)
     joined.set(args[1], oldLength)
-    context.put(args[0], joined, current?.expiresAtMs ?? 0)
+    context.put(args[0], joined, current?.expiresAtMs ?? 0, EVENT_APPEND)
     return integerReply(length)
   },
 }

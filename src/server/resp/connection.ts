@@ -183,7 +183,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   answerPush(reply: Uint8Array): void {
     const request = this.open()
     request.silent = false
-    this.settle(request, this.#pushed(reply))
+    this.settle(request, reply)
   }
 
   /** A message to a subscriber, behind what has been asked so far. In RESP3 bytes; they may be shared with others. */
@@ -191,12 +191,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     if (this.#closed || this.#closing) return
     const request = this.#door.pool.take(this)
     this.#append(request)
-    this.settle(request, this.#pushed(message))
-  }
-
-  /** In RESP2 messages are arrays. */
-  #pushed(message: Uint8Array): Uint8Array {
-    return this.client.protocol === 2 ? toResp2(message) : message
+    this.settle(request, message)
   }
 
   answerNullArray(): void {

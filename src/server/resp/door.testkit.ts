@@ -127,4 +127,5 @@ export class TestClient {
 export const LONELY_BUS: MessageBus = {
   publish: (_channel, _message, done) => done(0),
   setReceiver() {},
+  listenToKeys() {},
 }

@@ -24,6 +24,7 @@ import {
 import { type DoorConfig, newDoorConfig } from './door-config.ts'
 import { TOO_MANY_CLIENTS } from './errors.ts'
 import { Gates } from './gates.ts'
+import { listenByFlags } from './keyspace-notifications.ts'
 import { Measures } from './measures.ts'
 import type { NodeInfo } from './node-info.ts'
 import { OutputBuffer } from './output.ts'
@@ -191,6 +192,7 @@ export class RespServer implements Door {
     this.requestLimits.maxRequestBytes = this.config.maxRequestBytes
     this.measures.configChanged()
     this.gates.configChanged()
+    listenByFlags(this)
     this.#watchIdle()
   }
 
