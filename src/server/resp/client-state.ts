@@ -15,6 +15,9 @@ export interface ClientState {
   /** Subscriptions to channels and to patterns. */
   channels: number
   patterns: number
+  /** CLIENT NO-EVICT and NO-TOUCH: shown, and otherwise without meaning here. */
+  noEvict: boolean
+  noTouch: boolean
 }
 
 export function newClient(id: number, address: string, connection: RespConnection): ClientState {
@@ -29,6 +32,8 @@ export function newClient(id: number, address: string, connection: RespConnectio
     readLevel: 'linearizable',
     channels: 0,
     patterns: 0,
+    noEvict: false,
+    noTouch: false,
   }
 }
 
@@ -37,6 +42,7 @@ export function resetClient(client: ClientState): void {
   client.protocol = 2
   client.name = ''
   client.readLevel = 'linearizable'
+  client.noTouch = false
 }
 
 /** In Redis's words a client of type pubsub. */

@@ -2,7 +2,8 @@
 import { present } from '../../base/assert.ts'
 import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts'
 import { runDbSize, runFlushAll } from './all-slots.ts'
-import { CLIENT_REPLIES } from './client-command.ts'
+import { CLIENT_REPLIES, runClientReply } from './client-command.ts'
+
 import { COMMAND_REPLIES, commandReply } from './command-command.ts'
 import { CommandStats } from './command-stats.ts'
 import { CONFIG_REPLIES } from './config-command.ts'
@@ -62,6 +63,7 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['quit', runQuit],
   ['hello', runHello],
   ['reset', runReset],
+  ['client|reply', runClientReply],
   ['flushall', runFlushAll],
   ['flushdb', runFlushAll],
   ['dbsize', runDbSize],

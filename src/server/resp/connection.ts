@@ -40,12 +40,9 @@ export interface BlockedRequest {
 
 /** What CLIENT LIST shows of a connection beside its ClientState. */
 export interface ConnectionState {
-  readonly localAddress: string
   readonly descriptor: number
   readonly paused: boolean
   readonly closing: boolean
-  /** It has gone; its socket's end is only still to be heard of. */
-  readonly closed: boolean
   readonly readable: boolean
   readonly writable: boolean
   /** Received and not yet run, the request at hand included. */
@@ -165,11 +162,6 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   /** Requests read and not yet fully answered and sent. */
   get pendingCount(): number {
     return this.#pending
-  }
-
-  /** Closed: nobody waits for replies any more. */
-  get gone(): boolean {
-    return this.#closed
   }
 
   /** The next reply in order; its bytes are known. */
@@ -321,6 +313,15 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     return this.#reading ? this.words : null
   }
 
+  get localAddress(): string {
+    return this.#socket.localAddress
+  }
+
+  /** It has gone; its socket's end is perhaps still to be heard of. */
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
   /** For CLIENT LIST; `asking`: of the connection that asks. */
   describe(asking: boolean): ConnectionState {
     const { words, transaction } = this
@@ -329,11 +330,9 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     for (let request = this.#first; request !== null; request = request.next)
       if (request.reply !== null) repliesWaiting++
     return {
-      localAddress: this.#socket.localAddress,
       descriptor: this.#socket.descriptor,
       paused: this.#paused,
       closing: this.#closing,
-      closed: this.#closed,
       readable: !this.#stalled,
       writable: bufferedBytes > 0,
       queryBytes: words.pendingBytes + (asking && this.#reading ? words.requestBytes : 0),
@@ -372,6 +371,12 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   /** Goes on after a stall, where there is room again. */
   proceed(): void {
     if (this.#closed) return
+    // Nothing may be answered to a reader that has been stalled: here its time runs out.
+    this.#door.measures.tick()
+    if (this.#isAboveOutputLimit()) {
+      this.#dropSlowReader()
+      return
+    }
     if (this.#stalled && this.#hasRoom()) this.#readRest()
     this.flush()
   }

@@ -92,7 +92,7 @@ export const runPublish: Handler = (door, connection) => {
   const whole = connection.openKeepingWords()
   connection.publishing++
   door.bus.publish(channel, message, (receivedElsewhere) => {
-    if (connection.gone) return
+    if (connection.isClosed) return
     connection.publishing--
     connection.settle(whole, integerReply(receivedHere + receivedElsewhere))
   })
