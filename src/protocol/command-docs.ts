@@ -88,7 +88,7 @@ client help : connection : 5.0.0 : O(1) : - : Return help on the subcommands.
 client id : connection : 5.0.0 : O(1) : - : Return the connection's id.
 client info : connection : 6.2.0 : O(1) : - : Describe this connection.
 client kill : connection : 2.4.0 : O(N) : <ip:port|ID client-id|TYPE <NORMAL|MASTER|REPLICA|PUBSUB>|USER username|ADDR ip:port|LADDR ip:port|SKIPME <YES|NO> ...> : Close the connections that match.
-client list : connection : 2.4.0 : O(N) : [TYPE NORMAL|MASTER|REPLICA|PUBSUB] [ID client-id [client-id ...]] : Describe the open connections.
+client list : connection : 2.4.0 : O(N) : [TYPE <NORMAL|MASTER|REPLICA|PUBSUB>] [ID client-id [client-id ...]] : Describe the open connections.
 client no-evict : connection : 7.0.0 : O(1) : <ON|OFF> : Accepted for compatibility: connections are never evicted.
 client no-touch : connection : 7.2.0 : O(1) : <ON|OFF> : Accepted for compatibility: reads do not change when a key was last used.
 client pause : connection : 2.9.50 : O(1) : timeout [WRITE|ALL] : Hold all clients' commands, or their writes, for a time.

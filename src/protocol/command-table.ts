@@ -35,6 +35,8 @@ export interface CommandKeys {
   readonly keyStep: number
   /** What is done with them, as COMMAND INFO's key specifications and COMMAND GETKEYSANDFLAGS say it. */
   readonly keyFlags: readonly string[]
+  /** Of the keys behind the first, where something else is done with them; else null. */
+  readonly otherKeyFlags: readonly string[] | null
 }
 
 export interface CommandSpec extends CommandKeys {
@@ -51,10 +53,10 @@ export interface CommandSpec extends CommandKeys {
   readonly subcommands: readonly CommandSpec[]
 }
 
-const NO_KEYS: CommandKeys = { firstKey: 0, lastKey: 0, keyStep: 0, keyFlags: [] }
+const NO_KEYS: CommandKeys = { firstKey: 0, lastKey: 0, keyStep: 0, keyFlags: [], otherKeyFlags: null }
 
-function keys(firstKey: number, lastKey: number, keyStep: number, flags: string): CommandKeys {
-  return { firstKey, lastKey, keyStep, keyFlags: flags.split(' ') }
+function keys(firstKey: number, lastKey: number, keyStep: number, flags: string, otherFlags?: string): CommandKeys {
+  return { firstKey, lastKey, keyStep, keyFlags: flags.split(' '), otherKeyFlags: otherFlags?.split(' ') ?? null }
 }
 
 function isFlag(word: string): word is CommandFlag {
@@ -110,7 +112,7 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   spec('getbit', 40, 3, 'slot', 'readonly fast', keys(1, 1, 1, 'RO access')),
   spec('bitcount', 41, -2, 'slot', 'readonly', keys(1, 1, 1, 'RO access')),
   spec('bitpos', 42, -3, 'slot', 'readonly', keys(1, 1, 1, 'RO access')),
-  spec('bitop', 47, -4, 'slot', 'write denyoom', keys(2, -1, 1, 'OW update')),
+  spec('bitop', 47, -4, 'slot', 'write denyoom', keys(2, -1, 1, 'OW update', 'RO access')),
   spec('bitfield', 48, -2, 'slot', 'write denyoom', keys(1, 1, 1, 'RW access update variable_flags')),
   spec('bitfield_ro', 49, -2, 'slot', 'readonly fast', keys(1, 1, 1, 'RO access')),
   // Keys
@@ -128,9 +130,9 @@ export const COMMAND_SPECS: readonly CommandSpec[] = [
   spec('type', 35, 2, 'slot', 'readonly fast', keys(1, 1, 1, 'RO')),
   spec('touch', 36, -2, 'fanout', 'readonly fast', keys(1, -1, 1, 'RO')),
   spec('unlink', 37, -2, 'fanout', 'write fast', keys(1, -1, 1, 'RM delete')),
-  spec('rename', 44, 3, 'slot', 'write', keys(1, 2, 1, 'RW access delete')),
-  spec('renamenx', 45, 3, 'slot', 'write fast', keys(1, 2, 1, 'RW access delete')),
-  spec('copy', 46, -3, 'slot', 'write denyoom', keys(1, 2, 1, 'RO access')),
+  spec('rename', 44, 3, 'slot', 'write', keys(1, 2, 1, 'RW access delete', 'OW update')),
+  spec('renamenx', 45, 3, 'slot', 'write fast', keys(1, 2, 1, 'RW access delete', 'OW insert')),
+  spec('copy', 46, -3, 'slot', 'write denyoom', keys(1, 2, 1, 'RO access', 'OW update')),
   spec('dump', 51, 2, 'slot', 'readonly', keys(1, 1, 1, 'RO access')),
   spec('restore', 52, -4, 'slot', 'write denyoom', keys(1, 1, 1, 'OW update')),
   spec('keys', 0, 2, 'fanout', 'readonly'),

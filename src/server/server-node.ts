@@ -72,7 +72,12 @@ export class ServerNode {
   #infoFields(section: InfoSection): readonly (readonly [string, string | number])[] {
     if (section !== 'replication') return []
     const { groups } = this.node.status()
-    const fields: (readonly [string, string | number])[] = [['groups', groups.length]]
+    // Positions in the groups' logs, together: what rises with every write.
+    const offset = groups.reduce((sum, group) => sum + group.commit, 0)
+    const fields: (readonly [string, string | number])[] = [
+      ['master_repl_offset', offset],
+      ['groups', groups.length],
+    ]
     for (const group of groups) {
       fields.push([
         `group${group.id}`,

@@ -1,6 +1,6 @@
 /** A connection as CLIENT LIST and CLIENT INFO print it: Redis 7.0.15's fields in its order, then those of later versions. */
 import { type ClientState, isSubscriber } from './client-state.ts'
-import type { ConnectionState } from './connection.ts'
+import type { ConnectionState } from './connection-state.ts'
 
 /** As CLIENT LIST TYPE and CLIENT KILL TYPE name them; no client is a master or a replica. */
 export type ClientType = 'normal' | 'pubsub' | 'master' | 'replica'

@@ -1,9 +1,8 @@
 /** What the door does with each command of the table: how it runs, what MULTI makes of it, when its syntax needs a look. */
-import { present } from '../../base/assert.ts'
+import { assert, present } from '../../base/assert.ts'
 import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts'
 import { runDbSize, runFlushAll } from './all-slots.ts'
 import { CLIENT_REPLIES, runClientReply } from './client-command.ts'
-
 import { COMMAND_REPLIES, commandReply } from './command-command.ts'
 import { CommandStats } from './command-stats.ts'
 import { CONFIG_REPLIES } from './config-command.ts'
@@ -24,6 +23,8 @@ import { FUNCTION_REPLIES } from './function-command.ts'
 import { helloReply, runHello } from './hello.ts'
 import { HELP_REPLIES } from './help.ts'
 import { infoReply } from './info.ts'
+import { LATENCY_REPLIES } from './latency-command.ts'
+import { MEMORY_REPLIES } from './memory-command.ts'
 import {
   PUBSUB_REPLIES,
   publishReply,
@@ -35,6 +36,7 @@ import {
 } from './pubsub.ts'
 import { runKeys, runRandomKey, runScan } from './scan.ts'
 import { runSingleSlot } from './single-slot.ts'
+import { SLOWLOG_REPLIES } from './slowlog-command.ts'
 import { runDiscard, runExec, runMulti, runUnwatch, runWatch, unwatchReply } from './transaction.ts'
 import { runWait, waitReply } from './wait.ts'
 
@@ -97,7 +99,10 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ...COMMAND_REPLIES,
   ...CONFIG_REPLIES,
   ...FUNCTION_REPLIES,
+  ...LATENCY_REPLIES,
+  ...MEMORY_REPLIES,
   ...PUBSUB_REPLIES,
+  ...SLOWLOG_REPLIES,
 ])
 
 const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset'])
@@ -122,16 +127,15 @@ const UNCHECKED_WORDS: ReadonlyMap<string, number> = new Map([
 ])
 
 export function makeCommands(): DoorCommand[] {
-  return COMMAND_SPECS.map((spec) => makeCommand(spec)).filter((command) => command !== null)
+  return COMMAND_SPECS.map((spec) => makeCommand(spec))
 }
 
-function makeCommand(spec: CommandSpec): DoorCommand | null {
+function makeCommand(spec: CommandSpec): DoorCommand {
   const reply = DOOR_REPLIES.get(spec.name) ?? null
-  const inner = spec.subcommands.map(makeCommand).filter((command) => command !== null)
+  const inner = spec.subcommands.map(makeCommand)
   const handler =
     HANDLERS.get(spec.name) ?? (spec.scope === 'slot' ? runSingleSlot : spec.scope === 'fanout' ? runFanOut : runDoor)
-  // UNFINISHED: becomes an assertion once every command of the table is there.
-  if (handler === runDoor && reply === null && inner.length === 0) return null
+  assert(handler !== runDoor || reply !== null || inner.length > 0, `${spec.name}: nothing answers it`)
   return {
     spec,
     fullName: spec.name,

@@ -21,38 +21,15 @@ import {
 } from '../../protocol/resp-parser.ts'
 import { errorReply, isErrorReply, NULL_REPLY, RESP2_NULL_ARRAY, toResp2 } from '../../protocol/resp-reply.ts'
 import { type ClientState, isSubscriber, newClient, resetClient } from './client-state.ts'
+import { argumentBytes, type BlockedRequest, type ConnectionState } from './connection-state.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Door, DoorCommand } from './door.ts'
-import type { OutputLimit } from './door-config.ts'
+import { OutputGuard } from './output-guard.ts'
 import type { ReplySink, Request, RequestOwner } from './request.ts'
 import { SlotLanes } from './slot-lanes.ts'
 import { shortWords } from './slowlog.ts'
 import { Transaction } from './transaction.ts'
 import { wordView } from './words.ts'
-
-/** Requests that a new connection may have unanswered, until replies have shown their sizes. */
-const FIRST_PIPELINED = 16
-
-/** A request that waits for something other than the router. Ends it with what it has: as if its time were over, or with an error. */
-export interface BlockedRequest {
-  unblock(how: 'timeout' | 'error'): void
-}
-
-/** What CLIENT LIST shows of a connection beside its ClientState. */
-export interface ConnectionState {
-  readonly descriptor: number
-  readonly paused: boolean
-  readonly closing: boolean
-  readonly readable: boolean
-  readonly writable: boolean
-  /** Received and not yet run, the request at hand included. */
-  readonly queryBytes: number
-  readonly queryHeldBytes: number
-  readonly argumentBytes: number
-  readonly transactionBytes: number
-  readonly repliesWaiting: number
-  readonly outputBytes: number
-}
 
 export class RespConnection implements ConnectionHandlers, RequestOwner {
   readonly client: ClientState
@@ -79,19 +56,13 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   readonly #dispatcher: Dispatcher
   readonly #socket: Connection
   readonly #lanes: SlotLanes
+  readonly #guard: OutputGuard
   /** Oldest unanswered, or answered and not sent, request. */
   #first: Request | null = null
   #last: Request | null = null
   #pending = 0
   /** Parts that the router has not answered. */
   #partsPending = 0
-  /** Bytes of replies that wait for an earlier one. */
-  #heldBytes = 0
-  /**
-   * How large a reply to what is asked next may be. All that is asked for at once, times this, stays well below the hard limit: a client that
-   * pipelines GETs of large values and reads as fast as it can is slowed, not closed. New clients start with few at once.
-   */
-  #expectedReplyBytes: number
   #exclusive: Request | null = null
   #exclusiveAbandoned: (() => void) | null = null
   /** The request at hand waits until it is the only one. */
@@ -100,8 +71,6 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   #stalled = false
   /** CLIENT PAUSE holds the request at hand. */
   #paused = false
-  /** Monotonic, when more than the soft limit began to wait for the reader; negative: not so. */
-  #softSinceMs = -1
   #reading = false
   /** No more requests are read; closes when the last reply has been sent. */
   #closing = false
@@ -114,7 +83,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#socket = socket
     this.#lanes = new SlotLanes(door.router)
     this.client = newClient(id, socket.remoteAddress, this)
-    this.#expectedReplyBytes = this.#expectedBudget / FIRST_PIPELINED
+    this.#guard = new OutputGuard(door, this.client)
     this.connectedAtMs = door.measures.tick()
     this.lastInteractionMs = this.connectedAtMs
     this.words = new RespParser(door.requestLimits)
@@ -340,7 +309,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       argumentBytes: asking && this.#reading ? argumentBytes(words) : 0,
       transactionBytes: transaction.queuedBytes,
       repliesWaiting,
-      outputBytes: this.#heldBytes + bufferedBytes,
+      outputBytes: this.#guard.heldBytes + bufferedBytes,
     }
   }
 
@@ -373,7 +342,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     if (this.#closed) return
     // Nothing may be answered to a reader that has been stalled: here its time runs out.
     this.#door.measures.tick()
-    if (this.#isAboveOutputLimit()) {
+    if (this.#guard.isAboveLimit(this.#socket.bufferedBytes)) {
       this.#dropSlowReader()
       return
     }
@@ -413,8 +382,8 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       !this.#paused &&
       this.#exclusive === null &&
       !this.#closing &&
-      this.#mayAskMore() &&
-      this.#heldBytes <= this.#door.options.softOutputBytes
+      this.#guard.mayAskMore(this.#pending + this.#partsPending) &&
+      this.#guard.heldBytes <= this.#door.options.softOutputBytes
     )
   }
 
@@ -424,17 +393,10 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       !this.#paused &&
       this.#exclusive === null &&
       !this.#closing &&
-      this.#mayAskMore() &&
-      this.#heldBytes + this.#socket.bufferedBytes <= this.#door.options.softOutputBytes &&
+      this.#guard.mayAskMore(this.#pending + this.#partsPending) &&
+      this.#guard.heldBytes + this.#socket.bufferedBytes <= this.#door.options.softOutputBytes &&
       this.#door.router.outstandingRequests() <= this.#door.options.maxOutstanding
     )
-  }
-
-  #mayAskMore(): boolean {
-    const unanswered = this.#pending + this.#partsPending
-    if (unanswered === 0) return true
-    const expectedBytes = (unanswered + 1) * this.#expectedReplyBytes
-    return unanswered < this.#door.options.maxPipelined && expectedBytes <= this.#expectedBudget
   }
 
   #setStalled(stalled: boolean): void {
@@ -453,39 +415,13 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   // --- Writing ----------------------------------------------------------------------------------------------
 
   #onAnswered(request: Request, reply: Uint8Array): void {
-    this.#heldBytes += reply.length
+    this.#guard.hold(reply.length)
     const { dispatched } = request
     if (dispatched !== null) this.#door.measures.answered(this, request, dispatched, reply)
-    // The largest of late, forgotten slowly.
-    const forgetful = this.#expectedReplyBytes * (1 - 1 / 64)
-    this.#expectedReplyBytes = reply.length > forgetful ? reply.length : forgetful
     if (isErrorReply(reply)) this.#door.measures.error(reply)
     if (this.#reading) return
-    if (this.#isAboveOutputLimit()) this.#dropSlowReader()
+    if (this.#guard.isAboveLimit(this.#socket.bufferedBytes)) this.#dropSlowReader()
     else if (this.#stalled || (this.#first !== null && this.#first.reply !== null)) this.#door.markDirty(this)
-  }
-
-  get #outputLimit(): OutputLimit {
-    const { normalOutput, pubsubOutput } = this.#door.config
-    return isSubscriber(this.client) ? pubsubOutput : normalOutput
-  }
-
-  /** What replies may be on their way to a client at once, by what they are expected to take. */
-  get #expectedBudget(): number {
-    return this.#outputLimit.hardBytes / 4
-  }
-
-  #isAboveOutputLimit(): boolean {
-    const bytes = this.#heldBytes + this.#socket.bufferedBytes
-    const { hardBytes, softBytes, softSeconds } = this.#outputLimit
-    if (bytes > hardBytes) return true
-    if (softBytes === 0 || bytes <= softBytes) {
-      this.#softSinceMs = -1
-      return false
-    }
-    const { nowMs } = this.#door.measures
-    if (this.#softSinceMs < 0) this.#softSinceMs = nowMs
-    return nowMs - this.#softSinceMs > softSeconds * 1000
   }
 
   #dropLongRequest(): void {
@@ -501,7 +437,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#door.stats.outputLimitDisconnections++
     this.#door.logger.warn('client closed: it does not read its replies', {
       client: this.client.address,
-      heldBytes: this.#heldBytes,
+      heldBytes: this.#guard.heldBytes,
       bufferedBytes: this.#socket.bufferedBytes,
     })
     this.kill()
@@ -534,7 +470,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     let sent = 0
     for (let request = this.#first; request !== null && request.reply !== null; request = this.#first) {
       const reply = request.reply
-      this.#heldBytes -= reply.length
+      this.#guard.heldBytes -= reply.length
       if (!request.silent) {
         const bytes = resp2 ? inResp2(reply, request.nullIsArray) : reply
         sent += bytes.length
@@ -550,14 +486,8 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#door.stats.writes++
     this.lastInteractionMs = this.#door.measures.nowMs
     output.sendTo(this.#socket)
-    if (this.#isAboveOutputLimit()) this.#dropSlowReader()
+    if (this.#guard.isAboveLimit(this.#socket.bufferedBytes)) this.#dropSlowReader()
   }
-}
-
-function argumentBytes(words: RequestWords): number {
-  let bytes = 0
-  for (let i = 0; i < words.wordCount; i++) bytes += words.offsets[2 * i + 1] - words.offsets[2 * i]
-  return bytes
 }
 
 function inResp2(reply: Uint8Array, nullIsArray: boolean): Uint8Array {

@@ -78,7 +78,7 @@ export interface Door {
   readonly config: DoorConfig
   readonly measures: Measures
   readonly gates: Gates
-  /** Those of the table that have a handler; subcommands are inside. */
+  /** The table's; subcommands are inside. */
   readonly commands: readonly DoorCommand[]
   /** Of every parser; CONFIG SET changes them in place. */
   readonly requestLimits: RespParserLimits

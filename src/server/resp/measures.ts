@@ -63,6 +63,8 @@ export class Measures {
   /** A batch begins: the clock is read. */
   tick(): number {
     this.nowMs = this.#door.clock.monotonicMs()
+    // The turn's end is heard of through the flush: without it a reply of a later turn would be timed by this one's clock.
+    if (!this.#current) this.#door.scheduleFlush()
     this.#current = true
     this.rates.sample(this.nowMs, this.#door.stats)
     return this.nowMs
@@ -75,10 +77,7 @@ export class Measures {
 
   /** A request that was dispatched has its reply. */
   answered(connection: RespConnection, request: Request, command: DoorCommand, reply: Uint8Array): void {
-    if (!this.#current) {
-      this.tick()
-      this.#door.scheduleFlush()
-    }
+    if (!this.#current) this.tick()
     const ms = this.nowMs - request.startedMs
     const { stats } = command
     this.#door.stats.commandsProcessed++

@@ -2,8 +2,22 @@
 
 import type { ProcessUsage } from '../../ports/process-usage.ts'
 
-/** Sections of INFO to which a node has something to add; the door itself knows the connections. */
-export type InfoSection = 'server' | 'clients' | 'memory' | 'persistence' | 'stats' | 'replication' | 'cpu' | 'keyspace'
+/** Sections of INFO, in the order in which Redis prints them. */
+export const INFO_SECTIONS = [
+  'server',
+  'clients',
+  'memory',
+  'persistence',
+  'stats',
+  'replication',
+  'cpu',
+  'commandstats',
+  'errorstats',
+  'latencystats',
+  'cluster',
+  'keyspace',
+] as const
+export type InfoSection = (typeof INFO_SECTIONS)[number]
 
 export interface NodeInfo {
   readonly nodeId: number

@@ -221,7 +221,7 @@ describe('replies', () => {
     ['MSETNX a 1 b 2', "-CROSSSLOT Keys in request don't hash to the same slot"],
     ['MSETNX {a}1 1 {a}2 2', ':1'],
     ['COMMAND COUNT', ':86'],
-    ['COMMAND DOCS', '*0'],
+    ['COMMAND DOCS nothing', '*0'],
     ['CONFIG GET maxcl*', '*2\r\n$10\r\nmaxclients\r\n$5\r\n10000'],
     ['CONFIG GET save', '*2\r\n$4\r\nsave\r\n$0\r\n'],
     ['CONFIG GET APPENDONLY quorate-*', '*4\r\n$10\r\nAPPENDONLY\r\n$3\r\nyes\r\n$12\r\nquorate-test\r\n$3\r\nyes'],
@@ -238,12 +238,17 @@ describe('replies', () => {
     ['KV.CAS k x v', '*2\r\n:0\r\n$-1'],
     ['SELECT 0', '+OK'],
     ['SELECT 1', '-ERR DB index is out of range'],
-    [
-      'COMMAND INFO get nothing',
-      '*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n*3\r\n+@read\r\n+@string\r\n+@fast\r\n*0\r\n*0\r\n*0\r\n$-1',
-    ],
   ])('%s', (request, reply) => {
     expect(new DoorWorld().connect().exchange(`${request}\r\n`)).toBe(`${reply.replace('$22', '$20')}\r\n`)
+  })
+
+  it("COMMAND DOCS has a command's words and its arguments", () => {
+    const client = new DoorWorld().connect()
+    const docs = client.exchange('COMMAND DOCS set client nothing\r\n')
+    expect(docs.startsWith('*4\r\n$3\r\nset\r\n*10\r\n$7\r\nsummary\r\n')).toBe(true)
+    expect(docs).toContain('+optional\r\n')
+    expect(docs).toContain('$5\r\ntoken\r\n$4\r\nIFEQ\r\n')
+    expect(docs).toContain('$9\r\nclient|id\r\n')
   })
 
   it('KV.READ sets the level of all later reads, of parts too', () => {

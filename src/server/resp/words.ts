@@ -35,3 +35,8 @@ export function keepWords(words: RequestWords): RequestWords {
   for (let i = 0; i < offsets.length; i++) offsets[i] -= from
   return { args: words.args.slice(from, to), offsets, wordCount: words.wordCount }
 }
+
+/** The words from `first` on. */
+export function wordTexts(words: RequestWords, first: number): string[] {
+  return Array.from({ length: Math.max(0, words.wordCount - first) }, (_, i) => wordText(words, first + i))
+}
