@@ -12,6 +12,8 @@ import { type Generation, type KeySpace, SCAN_END, type ScanPosition, type Store
 import type { ExpiryHints } from './expiry-hints.ts'
 import { EVENT_EXPIRED, EVENT_MISS, EVENT_NEW, type KeyEvent, type KeyEventSink } from './key-events.ts'
 import type { KvLimits } from './kv-options.ts'
+import { keepTombstone } from './moves/apply-move.ts'
+import type { SlotMoves } from './moves/slot-moves.ts'
 import type { KvMutations } from './mutations.ts'
 import type { SlotStates } from './slot-states.ts'
 import type { WriteTimes } from './write-times.ts'
@@ -29,6 +31,7 @@ export class ExecutionContext {
   slots: SlotStates
   readonly writeTimes: WriteTimes
   readonly events: KeyEventSink
+  readonly #moves: SlotMoves
   readonly #hints: ExpiryHints
   slot: SlotId
   generation: Generation
@@ -45,6 +48,7 @@ export class ExecutionContext {
     limits: KvLimits,
     mutations: KvMutations,
     slots: SlotStates,
+    moves: SlotMoves,
     hints: ExpiryHints,
     writeTimes: WriteTimes,
     events: KeyEventSink,
@@ -53,6 +57,7 @@ export class ExecutionContext {
     this.limits = limits
     this.mutations = mutations
     this.slots = slots
+    this.#moves = moves
     this.#hints = hints
     this.writeTimes = writeTimes
     this.events = events
@@ -111,6 +116,7 @@ export class ExecutionContext {
     assert(value.length <= this.limits.maxValueBytes, 'a value above the limit reached the key space')
     this.keySpace.put(this.slot, this.generation, key, value, expiresAtMs, this.index)
     this.slots.notePut(this.slot)
+    if (this.#moves.notes) this.#moves.noteChange(this.slot, key, this.index)
     if (expiresAtMs !== 0) this.#hints.note(this.slot, expiresAtMs)
     if (this.events.wanted) this.events.emit(event, key)
   }
@@ -132,6 +138,12 @@ export class ExecutionContext {
   remove(key: Uint8Array, event: KeyEvent | null): void {
     assert(this.index > 0, 'a query wrote')
     this.keySpace.remove(this.slot, this.generation, key, this.index)
+    if (this.#moves.notes) {
+      const place = this.#moves.noteChange(this.slot, key, this.index)
+      if (place !== null && !this.mutations.tombstonesNotKept) {
+        keepTombstone(this.keySpace, this.slot, place, key, this.index)
+      }
+    }
     this.slots.noteDelete(this.slot, this.index)
     if (event !== null && this.events.wanted) this.events.emit(event, key)
   }

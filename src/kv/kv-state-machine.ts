@@ -6,7 +6,7 @@
  *
  *   state := u32 magic | u16 version | u16 slot count | u64 log time ms | u64 applied index
  *            | u32 max key bytes | u32 max value bytes | u16 max results | u32 max kept reply bytes | u32 max session bytes
- *            | slots (slot-states.ts) | sessions (session-table.ts)
+ *            | slots (slot-states.ts) | open moves (moves/slot-moves.ts) | sessions (session-table.ts)
  *
  * The limits stand in it because apply depends on them: a replica that is restarted with others must go on with the group's.
  */
@@ -20,11 +20,13 @@ import {
   type Command,
   PAYLOAD_HEADER_BYTES,
   PAYLOAD_HOUSEKEEPING,
+  PAYLOAD_MOVE,
   PAYLOAD_TICK,
   PAYLOAD_WRITE,
 } from '../protocol/command.ts'
 import { COMMANDS_BY_NAME } from '../protocol/command-table.ts'
 import { ENTRY_COMMAND, type Entry } from '../protocol/entry.ts'
+import { decodeMove, encodeMoveReply, type StageCursor, type StagePart } from '../protocol/move-command.ts'
 import { errorReply } from '../protocol/resp-reply.ts'
 import { decodeTransaction, runTransaction } from './commands/exec.ts'
 import { runHousekeeping } from './commands/housekeeping.ts'
@@ -43,6 +45,9 @@ import {
   type KvOptions,
   type SessionLimits,
 } from './kv-options.ts'
+import { applyMove } from './moves/apply-move.ts'
+import { type SlotMove, SlotMoves } from './moves/slot-moves.ts'
+import { readPart } from './moves/source-reader.ts'
 import { type KvMutations, NO_MUTATIONS } from './mutations.ts'
 import {
   commandAt,
@@ -62,7 +67,7 @@ import { SlotStates } from './slot-states.ts'
 import { WriteTimes } from './write-times.ts'
 
 const STATE_MAGIC = 0x31_53_56_4b
-const STATE_VERSION = 1
+const STATE_VERSION = 2
 const DIGEST_STEP_KEYS = 1024
 
 const OPCODE_EXEC = COMMANDS_BY_NAME.get('exec')?.opcode
@@ -94,6 +99,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
   #limits: KvLimits
   #sessionLimits: SessionLimits
   #slots: SlotStates
+  #moves = new SlotMoves()
   #sessions: SessionTable
   #context: ExecutionContext
   #logTimeMs = 0
@@ -135,6 +141,16 @@ export class KvStateMachine implements StateMachine, DigestSource {
     return this.#slots
   }
 
+  /** Moves of slots that have begun and are not over. */
+  get moves(): readonly SlotMove[] {
+    return this.#moves.all()
+  }
+
+  /** CheckCommit: the group owns the slot, or has passed it on, by this reconfig or a later one. */
+  hasCommitted(slot: SlotId, reconfigId: number): boolean {
+    return this.#slots.lastReconfig(slot) >= reconfigId
+  }
+
   /** The group's own limits, as its log has them. */
   get limits(): KvLimits {
     return this.#limits
@@ -161,6 +177,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
     if (!Number.isSafeInteger(stampMs)) return MALFORMED_REPLY
     if (stampMs > this.#logTimeMs) this.#logTimeMs = stampMs
     this.#writeTimes.note(entry.index, this.#logTimeMs)
+    this.#sessions.begin(entry.index)
     this.#sessions.dropIdle(this.#logTimeMs)
     switch (payload[KIND_OFFSET]) {
       case PAYLOAD_WRITE:
@@ -169,6 +186,8 @@ export class KvStateMachine implements StateMachine, DigestSource {
         return EMPTY_BYTES
       case PAYLOAD_HOUSEKEEPING:
         return this.#keepHouse(entry.index, payload)
+      case PAYLOAD_MOVE:
+        return this.#move(entry.index, payload)
       default:
         return MALFORMED_REPLY
     }
@@ -207,9 +226,26 @@ export class KvStateMachine implements StateMachine, DigestSource {
     return transaction === null ? MALFORMED_REPLY : runTransaction(this.#context, transaction)
   }
 
+  #move(index: LogIndex, payload: Uint8Array): Uint8Array {
+    const command = orNull(() => decodeMove(payload, PAYLOAD_HEADER_BYTES))
+    if (command === null) return encodeMoveReply({ outcome: 'malformed', index })
+    const ground = {
+      keySpace: this.keySpace,
+      slots: this.#slots,
+      moves: this.#moves,
+      sessions: this.#sessions,
+      hints: this.#hints,
+      mutations: this.#mutations,
+      raiseLogTime: (logTimeMs: number) => {
+        this.#logTimeMs = Math.max(this.#logTimeMs, logTimeMs)
+      },
+    }
+    return encodeMoveReply(applyMove(ground, command, index))
+  }
+
   #keepHouse(index: LogIndex, payload: Uint8Array): Uint8Array {
     const slot = asSlotId(u16At(payload, SLOT_OFFSET))
-    if (!this.#slots.owns(slot)) return notResponsibleReply(slot)
+    if (slot >= this.#slots.slotCount) return MALFORMED_REPLY
     const command = decoded(payload, PAYLOAD_HEADER_BYTES)
     if (command === null) return MALFORMED_REPLY
     this.#context.begin(slot, index, this.#logTimeMs, this.#logTimeMs)
@@ -229,6 +265,27 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const reply = runCommand(this.#context, registered, request.args)
     const { tickAtLeastMs } = this.#context
     return tickAtLeastMs > 0 ? { kind: 'needsTick', atLeastMs: tickAtLeastMs } : asReply(reply)
+  }
+
+  // --- moves --------------------------------------------------------------------------------------------------
+
+  /** For the source's leader: what follows the destination's cursor; see moves/source-reader.ts. Null: nothing, or no such move leaves. */
+  readPart(
+    reconfigId: number,
+    slot: SlotId,
+    cursor: StageCursor,
+    throughIndex: number,
+    maxBytes: number,
+  ): StagePart | null {
+    const move = this.#moves.get(reconfigId, 'source')
+    if (move === null) return null
+    const ground = {
+      keySpace: this.keySpace,
+      slots: this.#slots,
+      sessions: this.#sessions,
+      appliedIndex: this.#appliedIndex,
+    }
+    return readPart(ground, move, slot, cursor, throughIndex, maxBytes)
   }
 
   // --- housekeeping and digest --------------------------------------------------------------------------------
@@ -271,6 +328,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
     writer.u32(this.#sessionLimits.maxReplyBytes)
     writer.u32(this.#sessionLimits.maxTotalBytes)
     this.#slots.encode(writer)
+    this.#moves.encode(writer)
     const sessions = this.#mutations.sessionsLeftOutOfCheckpoint
       ? new SessionTable(this.#slots.slotCount, this.#sessionLimits)
       : this.#sessions
@@ -284,6 +342,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
       this.#logTimeMs = 0
       this.#appliedIndex = asLogIndex(0)
       this.#slots = new SlotStates(slotCount, ownedSlots)
+      this.#moves = new SlotMoves()
       this.#sessions = new SessionTable(slotCount, this.#sessionLimits, this.#mutations)
     } else {
       this.#takeOver(new BytesReader(state))
@@ -308,7 +367,8 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const limits = { maxKeyBytes: reader.u32(), maxValueBytes: reader.u32() }
     const sessionLimits = { maxResults: reader.u16(), maxReplyBytes: reader.u32(), maxTotalBytes: reader.u32() }
     const slots = SlotStates.decode(reader, slotCount)
-    const sessions = SessionTable.decode(reader, slotCount, sessionLimits, this.#mutations)
+    const moves = SlotMoves.decode(reader, slotCount, appliedIndex)
+    const sessions = SessionTable.decode(reader, slotCount, sessionLimits, appliedIndex, this.#mutations)
     reader.expectEnd()
     // Only now, so that a state that cannot be read changes nothing.
     this.#logTimeMs = logTimeMs
@@ -316,6 +376,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
     this.#limits = limits
     this.#sessionLimits = sessionLimits
     this.#slots = slots
+    this.#moves = moves
     this.#sessions = sessions
   }
 
@@ -325,6 +386,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
       this.#limits,
       this.#mutations,
       this.#slots,
+      this.#moves,
       this.#hints,
       this.#writeTimes,
       this.#options.events ?? NO_KEY_EVENTS,

@@ -17,6 +17,16 @@ export interface KvMutations {
   readonly generationNotBumpedOnFlush?: boolean
   /** EXEC does not look at the watched versions. */
   readonly watchedVersionsIgnored?: boolean
+  /** A late or doubled STAGE is taken, whatever was staged since. */
+  readonly stageCursorIgnored?: boolean
+  /** The source says that the slots are disabled, and serves on. */
+  readonly disableNotApplied?: boolean
+  /** The destination serves before everything is staged. */
+  readonly enabledBeforeStaged?: boolean
+  /** The destination forgets which writes the source has run. */
+  readonly sessionsNotMoved?: boolean
+  /** A key that is deleted during a move, and of which no journal tells, shows again at the destination. */
+  readonly tombstonesNotKept?: boolean
   /** PURGE_EXPIRED trusts the leader's scan instead of the key's modification index and expiry. */
   readonly purgeUnconditional?: boolean
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { asSlotId } from '../base/brand.ts'
+import { asLogIndex, asSlotId } from '../base/brand.ts'
 import { BytesReader, BytesWriter, latin1Bytes } from '../base/bytes.ts'
 import { errorReply, integerReply, OK_REPLY } from '../protocol/resp-reply.ts'
 import { KvDriver } from './kv-driver.testkit.ts'
@@ -213,7 +213,7 @@ describe('the table', () => {
     table.keep(fields(2 ** 50, 1), new Uint8Array(5000))
     const writer = new BytesWriter()
     table.encode(writer)
-    const copy = SessionTable.decode(new BytesReader(writer.copy()), 16, LIMITS)
+    const copy = SessionTable.decode(new BytesReader(writer.copy()), 16, LIMITS, asLogIndex(0))
     const again = new BytesWriter()
     copy.encode(again)
     expect(again.copy()).toEqual(writer.copy())

@@ -14,12 +14,12 @@
  * same index. The ring's order and hand are part of the checkpoint for that reason.
  *
  *   sessions := u32 record count | u32 hand | record*
- *   record   := u16 slot | u64 session | u64 floor | u64 highest retry-until ms | u16 result count | (u64 sequence | reply)*
+ *   record   := u16 slot (not where a slot's records are moved) | u64 session | u64 floor | u64 highest retry-until ms | u16 result count | (u64 sequence | reply)*
  *   reply    := u8 tag (0 bytes follow, 1 +OK, 2 done, 3 null, 4 :0, 5 :1) | (u32 length | bytes  where the tag is 0)
  */
 import { assert, present } from '../base/assert.ts'
-import { asSlotId, type SlotId } from '../base/brand.ts'
-import { type BytesReader, type BytesWriter, DecodeError, equalBytes } from '../base/bytes.ts'
+import { asLogIndex, asSlotId, type LogIndex, type SlotId } from '../base/brand.ts'
+import { BytesReader, BytesWriter, DecodeError, equalBytes } from '../base/bytes.ts'
 import { integerReply, NULL_REPLY, OK_REPLY } from '../protocol/resp-reply.ts'
 import type { SessionLimits } from './kv-options.ts'
 import { type KvMutations, NO_MUTATIONS } from './mutations.ts'
@@ -40,14 +40,16 @@ const RING_STEPS_PER_ENTRY = 2
 const COMMON_REPLIES: readonly Uint8Array[] = [OK_REPLY, DONE_REPLY, NULL_REPLY, integerReply(0), integerReply(1)]
 
 interface SessionRecord {
+  /** Of the entry that changed it last; after a restart of the one that was applied last. Beside the replicated state: for moves. */
+  changedAt: LogIndex
   readonly slot: SlotId
   readonly session: number
   /** The highest "lowest unanswered" seen: what is below has been answered or given up. */
   floor: number
   highestRetryUntilMs: number
   /** Ascending; `replies` beside it. */
-  readonly sequences: number[]
-  readonly replies: Uint8Array[]
+  sequences: number[]
+  replies: Uint8Array[]
 }
 
 /** What the header of a write says of its session. */
@@ -65,6 +67,7 @@ export class SessionTable {
   readonly #ring: SessionRecord[] = []
   #hand = 0
   #bytes = 0
+  #index = asLogIndex(0)
 
   readonly #mutations: KvMutations
 
@@ -84,11 +87,17 @@ export class SessionTable {
     return this.#ring.length
   }
 
+  /** The entry that is being applied. */
+  begin(index: LogIndex): void {
+    this.#index = index
+  }
+
   /** The reply to give instead of running the write: its result, or a refusal. Null: run it, then `keep` its reply. */
   admit(fields: SessionFields, logTimeMs: number): Uint8Array | null {
     const { sequence, retryUntilMs } = fields
     const record = this.#bySlot[fields.slot]?.get(fields.session)
     if (record !== undefined) {
+      record.changedAt = this.#index
       if (retryUntilMs > record.highestRetryUntilMs) record.highestRetryUntilMs = retryUntilMs
       if (fields.lowestUnanswered > record.floor) this.#raiseFloor(record, fields.lowestUnanswered)
       if (sequence < record.floor && !this.#mutations.sessionFloorForgotten) return SEQUENCE_TOO_OLD_REPLY
@@ -113,6 +122,7 @@ export class SessionTable {
     let record = records.get(fields.session)
     if (record === undefined) {
       record = {
+        changedAt: this.#index,
         slot: fields.slot,
         session: fields.session,
         floor: fields.lowestUnanswered,
@@ -141,8 +151,57 @@ export class SessionTable {
     for (let step = 0; step < RING_STEPS_PER_ENTRY && this.#ring.length > 0; step++) {
       if (this.#hand >= this.#ring.length) this.#hand = 0
       const record = this.#ring[this.#hand]
-      if (logTimeMs > record.highestRetryUntilMs) this.#dropAtHand(record)
+      if (logTimeMs > record.highestRetryUntilMs) this.#remove(record, this.#hand)
       else this.#hand++
+    }
+  }
+
+  // --- Moves --------------------------------------------------------------------------------------------------
+
+  /**
+   * The slot's records with session ids from `from` on, ascending, that were changed above the index, as bytes for `stage`: as many as fit about
+   * `maxBytes`. `next`: the id to go on with; null: that was the last.
+   */
+  exportFrom(
+    slot: SlotId,
+    from: number,
+    above: number,
+    maxBytes: number,
+  ): { records: Uint8Array; next: number | null } {
+    const wanted = [...(this.#bySlot[slot]?.values() ?? [])]
+      .filter(({ session, changedAt }) => session >= from && changedAt > above)
+      .sort((a, b) => a.session - b.session)
+    const writer = new BytesWriter(256)
+    for (const record of wanted) {
+      if (writer.length > maxBytes) return { records: writer.copy(), next: record.session }
+      encodeRecord(writer, record)
+    }
+    return { records: writer.copy(), next: null }
+  }
+
+  /** Takes over records of the slot from its owner, each in place of what was there. Throws DecodeError, having changed nothing. */
+  stage(slot: SlotId, bytes: Uint8Array): void {
+    const reader = new BytesReader(bytes)
+    const staged: SessionRecord[] = []
+    while (reader.remaining > 0) staged.push(decodeRecord(reader, slot, this.#index))
+    const records = this.#bySlot[slot] ?? new Map<number, SessionRecord>()
+    for (const record of staged) {
+      const old = records.get(record.session)
+      if (old !== undefined) {
+        for (const reply of old.replies) this.#bytes -= RESULT_BYTES + reply.length
+        Object.assign(old, record)
+      } else {
+        this.#bySlot[slot] = records
+        this.#add(records, record)
+      }
+      for (const reply of record.replies) this.#bytes += RESULT_BYTES + reply.length
+    }
+  }
+
+  /** The slots have gone to another group, or never came. */
+  dropSlots(slots: ReadonlySet<SlotId>): void {
+    for (let at = this.#ring.length - 1; at >= 0; at--) {
+      if (slots.has(this.#ring[at].slot)) this.#remove(this.#ring[at], at)
     }
   }
 
@@ -152,9 +211,9 @@ export class SessionTable {
     this.#bytes += RECORD_BYTES
   }
 
-  #dropAtHand(record: SessionRecord): void {
+  #remove(record: SessionRecord, at: number): void {
     const last = present(this.#ring.pop(), 'session ring: empty')
-    if (last !== record) this.#ring[this.#hand] = last
+    if (last !== record) this.#ring[at] = last
     const records = present(this.#bySlot[record.slot], 'session ring: a record of no slot')
     records.delete(record.session)
     if (records.size === 0) this.#bySlot[record.slot] = undefined
@@ -183,22 +242,16 @@ export class SessionTable {
     writer.u32(this.#hand)
     for (const record of this.#ring) {
       writer.u16(record.slot)
-      writer.u64(record.session)
-      writer.u64(record.floor)
-      writer.u64(record.highestRetryUntilMs)
-      writer.u16(record.sequences.length)
-      for (let i = 0; i < record.sequences.length; i++) {
-        writer.u64(record.sequences[i])
-        encodeReply(writer, record.replies[i])
-      }
+      encodeRecord(writer, record)
     }
   }
 
-  /** Throws DecodeError. */
+  /** `index`: of the entry that was applied last. Throws DecodeError. */
   static decode(
     reader: BytesReader,
     slotCount: number,
     limits: SessionLimits,
+    index: LogIndex,
     mutations: KvMutations = NO_MUTATIONS,
   ): SessionTable {
     const table = new SessionTable(slotCount, limits, mutations)
@@ -207,28 +260,44 @@ export class SessionTable {
     for (let i = 0; i < count; i++) {
       const slot = asSlotId(reader.u16())
       if (slot >= slotCount) throw new DecodeError(`session record: no slot ${slot}`)
-      const record: SessionRecord = {
-        slot,
-        session: reader.u64(),
-        floor: reader.u64(),
-        highestRetryUntilMs: reader.u64(),
-        sequences: [],
-        replies: [],
-      }
+      const record = decodeRecord(reader, slot, index)
       const records = table.#bySlot[slot] ?? new Map<number, SessionRecord>()
       if (records.has(record.session)) throw new DecodeError(`session ${record.session}: twice in slot ${slot}`)
       table.#bySlot[slot] = records
       table.#add(records, record)
-      const results = reader.u16()
-      for (let j = 0; j < results; j++) {
-        record.sequences.push(reader.u64())
-        const reply = decodeReply(reader)
-        record.replies.push(reply)
-        table.#bytes += RESULT_BYTES + reply.length
-      }
+      for (const reply of record.replies) table.#bytes += RESULT_BYTES + reply.length
     }
     return table
   }
+}
+
+function encodeRecord(writer: BytesWriter, record: SessionRecord): void {
+  writer.u64(record.session)
+  writer.u64(record.floor)
+  writer.u64(record.highestRetryUntilMs)
+  writer.u16(record.sequences.length)
+  for (let i = 0; i < record.sequences.length; i++) {
+    writer.u64(record.sequences[i])
+    encodeReply(writer, record.replies[i])
+  }
+}
+
+function decodeRecord(reader: BytesReader, slot: SlotId, changedAt: LogIndex): SessionRecord {
+  const record: SessionRecord = {
+    changedAt,
+    slot,
+    session: reader.u64(),
+    floor: reader.u64(),
+    highestRetryUntilMs: reader.u64(),
+    sequences: [],
+    replies: [],
+  }
+  const results = reader.u16()
+  for (let i = 0; i < results; i++) {
+    record.sequences.push(reader.u64())
+    record.replies.push(decodeReply(reader))
+  }
+  return record
 }
 
 /** The first position whose sequence is not below `sequence`. From the end: writes mostly come in order. */

@@ -53,6 +53,11 @@ export class SlotStates {
     return this.#generation[slot] as Generation
   }
 
+  /** The last reconfig that this group has carried out, or called off, for the slot; 0: none. */
+  lastReconfig(slot: SlotId): number {
+    return this.#lastReconfig[slot]
+  }
+
   lastDelete(slot: SlotId): LogIndex {
     return asLogIndex(this.#lastDelete[slot])
   }
@@ -79,12 +84,59 @@ export class SlotStates {
     if (next === null) return false
     this.#generation[slot] = next
     this.#flags[slot] &= ~FLAG_TOUCHED
-    this.#addDead(slot, old)
+    this.addDead(slot, old)
     this.noteDelete(slot, index)
     return true
   }
 
-  #addDead(slot: SlotId, generation: Generation): void {
+  // --- Moves (moves/apply-move.ts decides, these only do) ------------------------------------------------------
+
+  /** DISABLE: from here on nothing of the slot is served. Its keys stay where they are. */
+  disable(slot: SlotId, reconfigId: number): void {
+    assert(
+      this.owns(slot) && reconfigId > this.#lastReconfig[slot],
+      'slot: disabled without being owned, or out of turn',
+    )
+    this.#flags[slot] &= ~FLAG_OWNED
+    this.#lastReconfig[slot] = reconfigId
+  }
+
+  /** RESUME: the destination has refused; it is as if the slot had never left. */
+  resume(slot: SlotId, reconfigId: number): void {
+    assert(!this.owns(slot) && this.#lastReconfig[slot] === reconfigId, 'slot: resumed without being disabled')
+    this.#flags[slot] |= FLAG_OWNED
+  }
+
+  /** CANCEL: the slot stays, and the reconfig is over. */
+  cancelled(slot: SlotId, reconfigId: number): void {
+    assert(
+      this.owns(slot) && reconfigId > this.#lastReconfig[slot],
+      'slot: cancelled without being owned, or out of turn',
+    )
+    this.#lastReconfig[slot] = reconfigId
+  }
+
+  /** ENABLE: what was staged under `generation` is the slot's state; O(1). */
+  enable(slot: SlotId, generation: Generation, reconfigId: number, index: LogIndex): void {
+    assert(!this.owns(slot) && reconfigId > this.#lastReconfig[slot], 'slot: enabled twice, or out of turn')
+    assert(this.#generation[slot] === 0, 'slot: enabled over keys of an earlier life')
+    this.#flags[slot] |= FLAG_OWNED | FLAG_TOUCHED
+    this.#generation[slot] = generation
+    this.#lastReconfig[slot] = reconfigId
+    this.#lastDelete[slot] = index
+  }
+
+  /** FORGET: the destination has enabled the slot, and this group's keys of it are dead. */
+  forget(slot: SlotId): void {
+    assert(!this.owns(slot), 'slot: forgotten while owned')
+    const generation = this.generation(slot)
+    if (generation !== 0) this.addDead(slot, generation)
+    this.#generation[slot] = 0
+    this.#flags[slot] &= ~FLAG_TOUCHED
+  }
+
+  /** A generation that nobody reads any more; its keys are removed in the background. */
+  addDead(slot: SlotId, generation: Generation): void {
     const runs = this.#dead.get(slot) ?? []
     const last = runs.at(-1)
     if (last !== undefined && last.last + 1 === generation)

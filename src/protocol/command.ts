@@ -27,7 +27,17 @@ export const PAYLOAD_TICK = 2
 /** Housekeeping by the leader: the command bytes are one of kv/'s own (purge expired keys, drop a dead generation). */
 export const PAYLOAD_HOUSEKEEPING = 3
 
-export type PayloadKind = typeof PAYLOAD_WRITE | typeof PAYLOAD_TICK | typeof PAYLOAD_HOUSEKEEPING
+/** A write to the metadata tree, in the masters' group; see metadata-command.ts. */
+export const PAYLOAD_METADATA = 4
+/** A step of moving slots to another group; see move-command.ts. */
+export const PAYLOAD_MOVE = 5
+
+export type PayloadKind =
+  | typeof PAYLOAD_WRITE
+  | typeof PAYLOAD_TICK
+  | typeof PAYLOAD_HOUSEKEEPING
+  | typeof PAYLOAD_METADATA
+  | typeof PAYLOAD_MOVE
 
 export interface PayloadHeader {
   readonly kind: PayloadKind
@@ -74,9 +84,7 @@ export function payloadGrows(payload: Uint8Array): boolean {
 export function decodePayloadHeader(payload: Uint8Array): PayloadHeader {
   const reader = new BytesReader(payload)
   const kind = reader.u8()
-  if (kind !== PAYLOAD_WRITE && kind !== PAYLOAD_TICK && kind !== PAYLOAD_HOUSEKEEPING) {
-    throw new DecodeError(`command payload: unknown kind ${kind}`)
-  }
+  if (!isPayloadKind(kind)) throw new DecodeError(`command payload: unknown kind ${kind}`)
   reader.u8()
   const slot = asSlotId(reader.u16())
   reader.u32()
@@ -89,6 +97,10 @@ export function decodePayloadHeader(payload: Uint8Array): PayloadHeader {
     lowestUnanswered: reader.u64(),
     retryUntilMs: reader.u64(),
   }
+}
+
+function isPayloadKind(kind: number): kind is PayloadKind {
+  return kind >= PAYLOAD_WRITE && kind <= PAYLOAD_MOVE
 }
 
 function putU64(bytes: Uint8Array, at: number, value: number): void {

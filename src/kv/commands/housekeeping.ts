@@ -11,6 +11,7 @@ import { errorReply, integerReply } from '../../protocol/resp-reply.ts'
 import type { ExecutionContext } from '../execution-context.ts'
 import { parseInteger } from '../integer-text.ts'
 import { EVENT_EXPIRED } from '../key-events.ts'
+import { notResponsibleReply } from '../refusals.ts'
 import { unknownOpcode } from './registry.ts'
 
 const MALFORMED_REPLY = errorReply('ERR malformed housekeeping command')
@@ -28,8 +29,11 @@ export function encodeDropGeneration(generation: Generation, maxKeys: number): U
   return encodeCommand(OPCODE_DROP_GENERATION, [latin1Bytes(String(generation)), latin1Bytes(String(maxKeys))])
 }
 
+/** Dead generations are removed of slots that have gone, too; keys expire where they are served. */
 export function runHousekeeping(context: ExecutionContext, command: Command): Uint8Array {
-  if (command.opcode === OPCODE_PURGE_EXPIRED) return purge(context, command.args)
+  if (command.opcode === OPCODE_PURGE_EXPIRED) {
+    return context.slots.owns(context.slot) ? purge(context, command.args) : notResponsibleReply(context.slot)
+  }
   if (command.opcode === OPCODE_DROP_GENERATION) return drop(context, command.args)
   return errorReply(unknownOpcode(command.opcode))
 }
