@@ -3,10 +3,19 @@ import { present } from '../base/assert.ts'
 import { asGroupId, asLogIndex, asNodeId, asReplicaId, asSlotId, asTerm } from '../base/brand.ts'
 import { EMPTY_BYTES, utf8Bytes } from '../base/bytes.ts'
 import { crc32c } from '../base/crc32c.ts'
-import { encodeCommand, encodePayload, encodeWatches, PAYLOAD_TICK, PAYLOAD_WRITE } from '../protocol/command.ts'
+import {
+  encodeCommand,
+  encodePayload,
+  encodeWatches,
+  PAYLOAD_MOVE,
+  PAYLOAD_TICK,
+  PAYLOAD_WRITE,
+  type PayloadKind,
+} from '../protocol/command.ts'
 import { COMMANDS_BY_NAME } from '../protocol/command-table.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, ENTRY_NOOP, type Entry, type EntryKind } from '../protocol/entry.ts'
 import { encodeMembership } from '../protocol/membership.ts'
+import { encodeMove, FIRST_CURSOR, type MoveCommand } from '../protocol/move-command.ts'
 import { type DumpResult, dumpLog, EntryText } from './dump.ts'
 import { quote } from './quote.ts'
 import { WalWorld } from './wal.testkit.ts'
@@ -17,7 +26,7 @@ function commandBytes(name: string, ...words: (string | Uint8Array)[]): Uint8Arr
   return encodeCommand(present(COMMANDS_BY_NAME.get(name), name).opcode, words.map(bytes))
 }
 
-function payload(command: Uint8Array, kind: typeof PAYLOAD_WRITE | typeof PAYLOAD_TICK = PAYLOAD_WRITE): Uint8Array {
+function payload(command: Uint8Array, kind: PayloadKind = PAYLOAD_WRITE): Uint8Array {
   const header = { slot: asSlotId(3), stampMs: 1234, session: 1, sequence: 1, lowestUnanswered: 1, retryUntilMs: 9 }
   return encodePayload({ kind, ...header }, command)
 }
@@ -90,6 +99,38 @@ describe("NaiveKV's text form", () => {
     text.commit(other, 1)
     expect([copy, other, third]).toEqual([1, 2, 1])
     expect(lines).toEqual(['start "1"', 'start "2"', 'commit "1" "8"', 'start "1"', 'commit "2" "1"'])
+  })
+
+  it('shows a move as a transaction of its destination, with its progress', () => {
+    const slot = { first: asSlotId(3), last: asSlotId(3), predecessor: 0 }
+    const peer = { group: asGroupId(7), nodes: [] }
+    const begin = { reconfigId: 5, fence: 1, peer, slots: [slot] }
+    const next = { ...FIRST_CURSOR, sourceGeneration: 1, index: 812 }
+    const items = [
+      { key: bytes('a'), value: bytes('1'), expiresAtMs: 0 },
+      { key: bytes('b'), value: null, expiresAtMs: 0 },
+    ]
+    const part = { slot: asSlotId(3), expected: FIRST_CURSOR, next, sessions: EMPTY_BYTES, items }
+    const moves: MoveCommand[] = [
+      { kind: 'begin-destination', ...begin },
+      { kind: 'stage', reconfigId: 5, parts: [part] },
+      { kind: 'enable', reconfigId: 5, disableIndex: 812, sourceLogTimeMs: 1 },
+      { kind: 'begin-source', ...begin, reconfigId: 6 },
+      { kind: 'begin-destination', ...begin, reconfigId: 8 },
+      { kind: 'drop', reconfigId: 8 },
+      { kind: 'begin-destination', ...begin, reconfigId: 9 },
+    ]
+    expect(textOf(...moves.map((command, i) => entry(i + 1, payload(encodeMove(command), PAYLOAD_MOVE))))).toEqual([
+      'start "1"',
+      'put "a" "1" "1"',
+      'delete "b" "1"',
+      'put "$migration-worker-7" "5 812" "1"',
+      'commit "1" "3"',
+      '# 4 begin-source of reconfig 6',
+      'start "1"',
+      '# 6 drop of reconfig 8',
+      'start "1"',
+    ])
   })
 
   it('says in comments what changes no data, and what it cannot read', () => {

@@ -11,6 +11,8 @@
  * version stands last: in `commit "2" "1"` transaction 2 becomes version 1. A version is the entry's index in its
  * group's log. Numbers are decimal (NaiveKV's were hexadecimal). Commands that NaiveKV did not have are written in the same way under
  * their own names, options and all: `set "a" "b" "NX" "0" "4"`, `incr "k" "0" "5"`; MSET and DEL of many keys are one line a key.
+ * A move of slots is a transaction at its destination, from BEGIN to ENABLE, and says after each piece how far it has come:
+ * `put "$migration-worker-1" "5 812" "1"` is reconfig 5 from group 1, staged through index 812 of that group's log.
  * Lines that start with `#` say what is no change of data: a group's state, no-ops, memberships, ticks.
  */
 import { DecodeError, utf8Bytes } from '../base/bytes.ts'
@@ -20,6 +22,7 @@ import {
   decodeCommand,
   decodePayloadHeader,
   PAYLOAD_HEADER_BYTES,
+  PAYLOAD_MOVE,
   PAYLOAD_TICK,
 } from '../protocol/command.ts'
 import {
@@ -30,6 +33,7 @@ import {
 } from '../protocol/command-table.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, type Entry } from '../protocol/entry.ts'
 import { decodeMembership } from '../protocol/membership.ts'
+import { decodeMove, type StagePart } from '../protocol/move-command.ts'
 import { NO_WAL_MUTATIONS } from './mutations.ts'
 import { quote } from './quote.ts'
 import type { GroupSummary } from './records.ts'
@@ -95,6 +99,8 @@ export function dumpGroup(summary: GroupSummary, entries: readonly Entry[], onLi
 export class EntryText {
   readonly #onLine: (line: string) => void
   readonly #openTransactions = new Set<number>()
+  /** By reconfigId: moves to this group. */
+  readonly #moves = new Map<number, { readonly transaction: number; readonly from: number }>()
 
   constructor(onLine: (line: string) => void) {
     this.#onLine = onLine
@@ -118,6 +124,7 @@ export class EntryText {
       this.#onLine(`# ${entry.index} tick ${header.stampMs}`)
       return
     }
+    if (header.kind === PAYLOAD_MOVE) return this.#move(entry)
     const command = decodeCommand(entry.payload, PAYLOAD_HEADER_BYTES)
     if (nameOf(command) !== 'exec') {
       this.#lines(command, header.slot, 0, entry.index)
@@ -128,6 +135,34 @@ export class EntryText {
     const transaction = this.start()
     for (const inner of nested) this.#lines(inner, header.slot, transaction, null)
     this.commit(transaction, entry.index)
+  }
+
+  #move({ payload, index }: Entry): void {
+    const move = decodeMove(payload, PAYLOAD_HEADER_BYTES)
+    const { kind, reconfigId } = move
+    const known = this.#moves.get(reconfigId)
+    if (kind === 'begin-destination' && known === undefined) {
+      this.#moves.set(reconfigId, { transaction: this.start(), from: move.peer.group })
+    } else if (kind === 'stage' && known !== undefined) {
+      for (const part of move.parts) this.#staged(part, reconfigId, known.transaction, known.from)
+    } else if (kind === 'enable' && known !== undefined) {
+      this.#moves.delete(reconfigId)
+      this.commit(known.transaction, index)
+    } else {
+      if (kind === 'drop' && known !== undefined) {
+        this.#moves.delete(reconfigId)
+        this.#openTransactions.delete(known.transaction)
+      }
+      this.#onLine(`# ${index} ${kind} of reconfig ${reconfigId}`)
+    }
+  }
+
+  #staged({ items, next }: StagePart, reconfigId: number, transaction: number, from: number): void {
+    const number = quoteText(transaction)
+    for (const { key, value } of items) {
+      this.#onLine(value === null ? `delete ${quote(key)} ${number}` : `put ${quote(key)} ${quote(value)} ${number}`)
+    }
+    this.#onLine(`put "$migration-worker-${from}" "${reconfigId} ${next.index}" ${number}`)
   }
 
   /** Begins a transaction; others may be open: a full copy runs through many entries. */
