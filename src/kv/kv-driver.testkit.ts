@@ -69,6 +69,7 @@ export class KvDriver {
       {
         kind,
         slot: asSlotId(slot),
+        slotEpoch: this.machine.slots.lastReconfig(asSlotId(slot)),
         stampMs: this.stampMs,
         session: session?.session ?? 0,
         sequence: session?.sequence ?? 0,
@@ -124,8 +125,8 @@ export class KvDriver {
     return this.queryBytes(commandBytes(words), nowMs, slot)
   }
 
-  queryBytes(command: Uint8Array, nowMs: number, slot: number): string {
-    const result = this.machine.query(command, nowMs, asSlotId(slot))
+  queryBytes(command: Uint8Array, nowMs: number, slot: number, slotEpoch?: number): string {
+    const result = this.machine.query(command, nowMs, asSlotId(slot), slotEpoch)
     return result.kind === 'reply' ? latin1Text(result.reply) : `tick ${result.atLeastMs}`
   }
 

@@ -56,12 +56,14 @@ import {
   RETRY_UNTIL_OFFSET,
   SEQUENCE_OFFSET,
   SESSION_OFFSET,
+  SLOT_EPOCH_OFFSET,
   SLOT_OFFSET,
   STAMP_OFFSET,
   u16At,
+  u32At,
   u64At,
 } from './payload-fields.ts'
-import { notResponsibleReply } from './refusals.ts'
+import { belongsHereReply, comingReply, movedReply, notResponsibleReply } from './refusals.ts'
 import { type SessionFields, SessionTable } from './session-table.ts'
 import { SlotStates } from './slot-states.ts'
 import { WriteTimes } from './write-times.ts'
@@ -195,7 +197,9 @@ export class KvStateMachine implements StateMachine, DigestSource {
 
   #write(index: LogIndex, payload: Uint8Array): Uint8Array {
     const slot = asSlotId(u16At(payload, SLOT_OFFSET))
-    if (!this.#slots.owns(slot)) return notResponsibleReply(slot)
+    if (!this.#slots.owns(slot) || this.#slots.lastReconfig(slot) !== u32At(payload, SLOT_EPOCH_OFFSET)) {
+      return this.#notOwned(slot)
+    }
     const fields = this.#fields
     fields.slot = slot
     fields.session = u64At(payload, SESSION_OFFSET)
@@ -209,6 +213,13 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const reply = this.#run(slot, index, payload)
     this.#sessions.keep(fields, reply)
     return reply
+  }
+
+  #notOwned(slot: SlotId): Uint8Array {
+    if (this.#slots.owns(slot)) return belongsHereReply(slot, this.#slots.lastReconfig(slot))
+    const move = this.#moves.ofSlot(slot)
+    if (move?.phase === 'disabled') return movedReply(slot, move.peer.group, move.reconfigId)
+    return move?.phase === 'staging' ? comingReply(slot, move.reconfigId) : notResponsibleReply(slot)
   }
 
   #run(slot: SlotId, index: LogIndex, payload: Uint8Array): Uint8Array {
@@ -254,12 +265,13 @@ export class KvStateMachine implements StateMachine, DigestSource {
 
   // --- query --------------------------------------------------------------------------------------------------
 
-  query(command: Uint8Array, nowMs: number, slot: SlotId): QueryResult {
+  query(command: Uint8Array, nowMs: number, slot: SlotId, slotEpoch?: number): QueryResult {
     const request = decoded(command, 0)
     if (request === null) return asReply(MALFORMED_REPLY)
     const registered = commandOf(request.opcode)
     if (registered === null || !registered.readsOnly) return asReply(errorReply(unknownOpcode(request.opcode)))
-    if (!this.#slots.owns(slot)) return asReply(notResponsibleReply(slot))
+    const known = slotEpoch === undefined || this.#slots.lastReconfig(slot) === slotEpoch
+    if (!this.#slots.owns(slot) || !known) return asReply(this.#notOwned(slot))
     const visibleAtMs = Math.max(this.#logTimeMs, this.#mutations.expiryByLocalClock?.() ?? 0)
     this.#context.begin(slot, asLogIndex(0), visibleAtMs, nowMs)
     const reply = runCommand(this.#context, registered, request.args)

@@ -7,6 +7,7 @@ import { type Command, PAYLOAD_HEADER_BYTES } from '../protocol/command.ts'
 
 export const KIND_OFFSET = 0
 export const SLOT_OFFSET = 2
+export const SLOT_EPOCH_OFFSET = 4
 export const STAMP_OFFSET = 8
 export const SESSION_OFFSET = 16
 export const SEQUENCE_OFFSET = 24

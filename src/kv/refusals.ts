@@ -7,7 +7,8 @@
  *   -RETRYEXPIRED    its retry time is over and no record is left: an earlier attempt may have run (uncertain)
  *   -SEQUENCETOOOLD  below the session's floor: answered long ago, or given up (uncertain to whoever still waits)
  */
-import { latin1Bytes } from '../base/bytes.ts'
+import { asGroupId, type GroupId } from '../base/brand.ts'
+import { latin1Bytes, latin1Text } from '../base/bytes.ts'
 import { errorReply, hasErrorCode } from '../protocol/resp-reply.ts'
 
 export const BUSY_RESULTS_REPLY: Uint8Array = errorReply(
@@ -23,6 +24,40 @@ export const RETRY_EXPIRED_REPLY: Uint8Array = errorReply('RETRYEXPIRED the time
 
 export function notResponsibleReply(slot: number): Uint8Array {
   return errorReply(`NOTRESPONSIBLE this group does not own slot ${slot}`)
+}
+
+/** The group has let the slot go, and says to whom. */
+export function movedReply(slot: number, group: GroupId, reconfigId: number): Uint8Array {
+  return errorReply(`NOTRESPONSIBLE slot ${slot} goes to group ${group} by reconfig ${reconfigId}`)
+}
+
+/** It is the group's own, by another reconfig than the one that the request rests on: what was sent before must not run after what was refused. */
+export function belongsHereReply(slot: number, reconfigId: number): Uint8Array {
+  return errorReply(`NOTRESPONSIBLE slot ${slot} belongs here by reconfig ${reconfigId}`)
+}
+
+/** The slot is on its way to this group: it will be served here soon, or go on where it is. */
+export function comingReply(slot: number, reconfigId: number): Uint8Array {
+  return errorReply(`NOTRESPONSIBLE slot ${slot} comes here by reconfig ${reconfigId}`)
+}
+
+export interface SlotDenial {
+  readonly kind: 'goes' | 'comes' | 'belongs'
+  /** Where it goes to; null: the slot is, or will be, this group's own. */
+  readonly group: GroupId | null
+  readonly reconfigId: number
+}
+
+/** What a NOTRESPONSIBLE says of the slot's place; null: nothing. */
+export function slotDenial(reply: Uint8Array): SlotDenial | null {
+  const found = / (goes|comes|belongs) (?:to group (\d+)|here) by reconfig (\d+)\r\n$/.exec(latin1Text(reply))
+  if (found === null) return null
+  const [, kind, group, reconfigId] = found
+  return {
+    kind: kind as SlotDenial['kind'],
+    group: group === undefined ? null : asGroupId(Number(group)),
+    reconfigId: Number(reconfigId),
+  }
 }
 
 /** What a retry hears of a write whose reply was too large to keep: it has run, once. A result, not a refusal. */

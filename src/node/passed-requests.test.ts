@@ -70,7 +70,17 @@ class World {
         ? command
         : encodePayload({ ...header, lowestUnanswered: sequence, retryUntilMs: 2 ** 45 }, command)
     const flags = kind === REQUEST_READ ? REQUEST_FLAG_AFTER_WRITES : 0
-    const request = { type: 'request', group: asGroupId(1), epoch, id, kind, flags, slot: asSlotId(0), body } as const
+    const request = {
+      type: 'request',
+      group: asGroupId(1),
+      epoch,
+      id,
+      kind,
+      flags,
+      slot: asSlotId(0),
+      slotEpoch: 0,
+      body,
+    } as const
     this.passed.onRequest(ASKER, stream, request)
     return id
   }

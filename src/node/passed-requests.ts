@@ -69,7 +69,13 @@ export class PassedRequests {
     const taken =
       request.kind === REQUEST_WRITE
         ? replica.propose(request.body.slice(), answer)
-        : replica.read(request.slot, ownBytes(request.body), (request.flags & REQUEST_FLAG_AFTER_WRITES) !== 0, answer)
+        : replica.read(
+            request.slot,
+            request.slotEpoch,
+            ownBytes(request.body),
+            (request.flags & REQUEST_FLAG_AFTER_WRITES) !== 0,
+            answer,
+          )
     if (!taken) {
       this.#kill(from, request.group)
       answer.refuse(replica.leaderNode ?? (0 as NodeId))

@@ -39,6 +39,7 @@ import { PeerMessages } from './peer-messages.ts'
 import { PublishedMessages } from './published-messages.ts'
 import { QuorumClocks } from './quorum-clocks.ts'
 import { Router } from './request-router.ts'
+import { SlotRoutes } from './slot-routes.ts'
 
 /** Ticks made up at most after the process stood still: a pause must not turn into a burst of elections. */
 const CATCH_UP_TICKS_MAX = 2
@@ -70,7 +71,7 @@ export class QuorateNode {
   readonly #slabs = new SlabPool(SLAB_BYTES, SLAB_POOL_BYTES)
   readonly #replicas = new Map<GroupId, RaftReplica>()
   readonly #genesis = new Map<GroupId, GroupGenesisConfig>()
-  readonly #slotGroups: GroupId[]
+  readonly #routes: SlotRoutes
   #wiring: Wiring | null = null
   #tickTimer: Timer | null = null
   #housekeepingTimer: Timer | null = null
@@ -83,14 +84,15 @@ export class QuorateNode {
     this.config = config
     this.#self = asNodeId(config.nodeId)
     this.#clocks = new QuorumClocks(ports.clock, this.#self)
-    this.#slotGroups = new Array<GroupId>(config.slotCount)
+    const slotGroups = new Array<GroupId>(config.slotCount)
     for (const group of config.groups) {
       this.#genesis.set(asGroupId(group.groupId), group)
-      for (const [first, last] of group.slots) this.#slotGroups.fill(asGroupId(group.groupId), first, last + 1)
+      for (const [first, last] of group.slots) slotGroups.fill(asGroupId(group.groupId), first, last + 1)
     }
     for (let slot = 0; slot < config.slotCount; slot++) {
-      assert(this.#slotGroups[slot] !== undefined, `slot ${slot} has no group in the configuration`)
+      assert(slotGroups[slot] !== undefined, `slot ${slot} has no group in the configuration`)
     }
+    this.#routes = new SlotRoutes(slotGroups)
   }
 
   get router(): RequestRouter {
@@ -263,7 +265,13 @@ export class QuorateNode {
       maxCommandBytes: maxEntryBytesOf(limits) - PAYLOAD_HEADER_BYTES,
     }
     const groups = {
-      groupOf: (slot: SlotId) => this.#slotGroups[slot],
+      groupOf: (slot: SlotId) => this.#routes.groupOf(slot),
+      epochOf: (slot: SlotId) => this.#routes.epochOf(slot),
+      learned: (slot: SlotId, group: GroupId, reconfigId: number, serves: boolean) => {
+        // A group that this node has never heard of cannot be asked.
+        if (this.#genesis.has(group)) this.#routes.learned(slot, group, reconfigId, serves)
+      },
+      doubted: (slot: SlotId) => this.#routes.doubted(slot),
       replica: (group: GroupId) => this.#replicas.get(group),
       nodesOf: (group: GroupId) =>
         (this.#genesis.get(group)?.replicas ?? []).map((replica) => asNodeId(replica.nodeId)),

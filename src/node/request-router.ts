@@ -5,7 +5,7 @@
  */
 import type { GroupId, NodeId, SlotId } from '../base/brand.ts'
 import { latin1Bytes } from '../base/bytes.ts'
-import { refusalOf } from '../kv/refusals.ts'
+import { refusalOf, slotDenial } from '../kv/refusals.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import type { ReadLevel, ReplyCallback, RequestRouter } from '../ports/request-router.ts'
@@ -21,6 +21,7 @@ import { errorReply, hasErrorCode } from '../protocol/resp-reply.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { GroupStream } from './group-stream.ts'
 import { RoutedRequest } from './routed-request.ts'
+import { SlotDetours } from './slot-detours.ts'
 import { SlotWindow } from './slot-window.ts'
 
 export interface RouterOptions {
@@ -42,6 +43,12 @@ export interface RouterGroups {
   replica(group: GroupId): RaftReplica | undefined
   /** All nodes with a replica of the group. */
   nodesOf(group: GroupId): readonly NodeId[]
+  /** The reconfig by which the group is believed to own the slot: sent along with each request. */
+  epochOf(slot: SlotId): number
+  /** The slot goes to the group by this reconfig: `serves`: says that group itself, which owns it. */
+  learned(slot: SlotId, group: GroupId, reconfigId: number, serves: boolean): void
+  /** The group that is believed to own the slot has denied it again and again, without naming another. */
+  doubted(slot: SlotId): void
 }
 
 const CHECK_EVERY_MS = 25
@@ -56,6 +63,8 @@ const BUSY = latin1Bytes('-BUSY too many requests wait on this node: slow down a
 /** Said by a leader, not by the state machine: nothing of an earlier attempt follows from it. */
 const DISKFULL_CODE = latin1Bytes('-DISKFULL')
 const EPOCHS_PER_INCARNATION = 2 ** 28
+/** So often in a row a group may deny a slot before a hint that led there is given up. */
+const DENIALS_BEFORE_DOUBT = 4
 
 function commandTooLarge(bytes: number, maxBytes: number): Uint8Array {
   return errorReply(
@@ -73,6 +82,8 @@ export class Router implements RequestRouter {
   readonly #session: number
   readonly #streams = new Map<GroupId, GroupStream>()
   readonly #windows: (SlotWindow<RoutedRequest, RoutedRequest> | undefined)[]
+  readonly #detours: SlotDetours
+  #nextCallNumber = 1
   #oldest: RoutedRequest | null = null
   #newest: RoutedRequest | null = null
   #unanswered = 0
@@ -90,6 +101,17 @@ export class Router implements RequestRouter {
     // Unique over the cluster's life: a node id is never used again, and every start counts.
     this.#session = options.self * 2 ** 32 + options.incarnation
     this.#windows = new Array<SlotWindow<RoutedRequest, RoutedRequest> | undefined>(options.slotCount)
+    this.#detours = new SlotDetours(
+      options.slotCount,
+      (requests) => {
+        for (const request of requests) this.#send(request)
+      },
+      (delayMs, run) => {
+        clock.setTimer(delayMs, () => {
+          if (!this.#stopped) run()
+        })
+      },
+    )
   }
 
   start(): void {
@@ -155,6 +177,7 @@ export class Router implements RequestRouter {
     }
     this.#unanswered++
     this.#unansweredBytes += bytes
+    request.callNumber = this.#nextCallNumber++
     request.previous = this.#newest
     if (this.#newest === null) this.#oldest = request
     else this.#newest.next = request
@@ -169,7 +192,18 @@ export class Router implements RequestRouter {
       request.sequence = window.takeSequence()
       window.add(request)
     }
-    if (!this.#stream(request.slot).enqueue(request)) this.#clock.defer(() => this.#answer(request, BUSY))
+    this.#send(request)
+  }
+
+  #send(request: RoutedRequest): void {
+    const { slot } = request
+    const group = this.#groups.groupOf(slot)
+    const epoch = this.#groups.epochOf(slot)
+    if (!this.#detours.admits(request, group, epoch)) return
+    // All its attempts in this stream carry it: what is sent later must not be believed where this one was not.
+    request.slotEpoch = epoch
+    request.group = group
+    if (!this.#stream(group).enqueue(request)) this.#clock.defer(() => this.#answer(request, BUSY))
   }
 
   #window(slot: SlotId): SlotWindow<RoutedRequest, RoutedRequest> {
@@ -181,8 +215,7 @@ export class Router implements RequestRouter {
     return window
   }
 
-  #stream(slot: SlotId): GroupStream {
-    const group = this.#groups.groupOf(slot)
+  #stream(group: GroupId): GroupStream {
     let stream = this.#streams.get(group)
     if (stream === undefined) {
       stream = this.#openStream(group)
@@ -215,7 +248,8 @@ export class Router implements RequestRouter {
   #sendLocal(replica: RaftReplica | undefined, request: RoutedRequest): boolean {
     if (replica === undefined) return false
     if (request.isWrite) return replica.propose(this.#payload(request), request)
-    return replica.read(request.slot, request.command, request.afterWrites, request)
+    const { slot, slotEpoch, command, afterWrites } = request
+    return replica.read(slot, slotEpoch, command, afterWrites, request)
   }
 
   #sendRemote(to: NodeId, group: GroupId, epoch: number, id: number, request: RoutedRequest): boolean {
@@ -226,6 +260,7 @@ export class Router implements RequestRouter {
       kind: request.isWrite ? REQUEST_WRITE : REQUEST_READ,
       flags: request.afterWrites ? REQUEST_FLAG_AFTER_WRITES : 0,
       slot: request.slot,
+      slotEpoch: request.slotEpoch,
       body: request.isWrite ? this.#payload(request) : request.command,
     })
     if (!this.#peers.send(to, LANE_REQUESTS, bytes)) return false
@@ -243,6 +278,7 @@ export class Router implements RequestRouter {
     const header = {
       kind: PAYLOAD_WRITE,
       slot: request.slot,
+      slotEpoch: request.slotEpoch,
       stampMs: 0,
       session: this.#session,
       sequence: request.sequence,
@@ -258,13 +294,24 @@ export class Router implements RequestRouter {
     if (reply.length === 0 || reply[0] !== 0x2d) return this.#answer(request, reply)
     const refusal = hasErrorCode(reply, DISKFULL_CODE) ? 'disk-full' : refusalOf(reply)
     if (refusal === null) return this.#answer(request, reply)
+    if (refusal === 'not-responsible') return this.#denied(request, reply)
     // Nothing ran now. An attempt before, whose outcome nobody knows, may have, or still run (late, on its old way).
     if (request.maybeRan) return this.#answer(request, UNCERTAIN)
     this.#answer(request, refusal === 'busy' || refusal === 'disk-full' ? reply : CLUSTERDOWN)
   }
 
+  /** Its session's records move with the slot: it goes to the slot's owner under its own sequence, once that is known. */
+  #denied(request: RoutedRequest, reply: Uint8Array): void {
+    const denial = slotDenial(reply)
+    const { slot, group } = request
+    const denials = this.#detours.refused(request, denial !== null)
+    if (denial !== null) this.#groups.learned(slot, denial.group ?? group, denial.reconfigId, denial.kind === 'belongs')
+    else if (denials >= DENIALS_BEFORE_DOUBT) this.#groups.doubted(slot)
+  }
+
   #answer(request: RoutedRequest, reply: Uint8Array): void {
     if (request.answered) return
+    this.#detours.answered(request)
     this.#unanswered--
     this.#unansweredBytes -= request.command.length
     if (request.previous === null) this.#oldest = request.next

@@ -1,5 +1,5 @@
 /** One request of a door on its way to the group that owns its slot, through refusals, leader changes and retries. */
-import type { SlotId } from '../base/brand.ts'
+import { asGroupId, type GroupId, type SlotId } from '../base/brand.ts'
 import type { ReplyCallback } from '../ports/request-router.ts'
 import type { RequestOutcome } from '../protocol/request-message.ts'
 import type { Settle } from '../replication/raft/settle.ts'
@@ -14,6 +14,13 @@ export class RoutedRequest implements Settle {
   readonly slot: SlotId
   readonly command: Uint8Array
   readonly afterWrites: boolean
+  /** Position among all requests of the router. */
+  callNumber = 0
+  /** Where it was sent to last, and by which reconfig that group was believed to own the slot. */
+  group: GroupId = asGroupId(0)
+  slotEpoch = 0
+  /** In the stream to its slot's group, and not answered. */
+  onItsWay = false
   /** Position among all requests of the group's stream: what is sent again goes in this order. */
   order = 0
   /** Of the session, in the slot; 0 for reads. */

@@ -51,6 +51,9 @@ export class RouterNode {
       groupOf: () => GROUP,
       replica: () => this.#replica(),
       nodesOf: () => world.nodes.map(({ node }) => node.nodeId),
+      epochOf: () => 0,
+      learned: () => {},
+      doubted: () => {},
     }
     const all = { ...OPTIONS, self: this.node.nodeId, ...options }
     const router = new Router(all, this.node.clock, this.channel, groups, () => {})

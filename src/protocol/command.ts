@@ -2,10 +2,12 @@
  * What a command entry's payload holds, and what a passed-on request carries.
  *
  *   payload  := header | command
- *   header   := u8 kind | u8 reserved(0) | u16 slot | u32 reserved(0) | u64 stamp ms
+ *   header   := u8 kind | u8 reserved(0) | u16 slot | u32 slot epoch | u64 stamp ms
  *               | u64 session | u64 sequence | u64 lowest unanswered | u64 retry until ms          (48 bytes)
  *   command  := u16 opcode | u32 argument count | (u32 length | bytes)*
  *
+ * The slot epoch is the reconfig by which the sender believes the group to own the slot; another one is refused in apply, so that of what was
+ * sent before a slot went, or before it came, nothing runs behind what was refused.
  * The stamp is the proposing leader's clock, clamped, written in place by the leader (`stampPayload`); 0 means that it
  * does not stamp. Session 0 is the group's own leader (ticks, purges): no exactly-once record is kept for it.
  * EXEC nests: its first argument is the list of watched versions, each further one a whole command:
@@ -18,6 +20,7 @@ import { BytesReader, BytesWriter, DecodeError } from '../base/bytes.ts'
 import { COMMANDS_BY_OPCODE } from './command-table.ts'
 
 export const PAYLOAD_HEADER_BYTES = 48
+const SLOT_EPOCH_OFFSET = 4
 const STAMP_OFFSET = 8
 
 /** A client's write, under a session. */
@@ -42,6 +45,8 @@ export type PayloadKind =
 export interface PayloadHeader {
   readonly kind: PayloadKind
   readonly slot: SlotId
+  /** 0 unless given: the slot has been the group's from the beginning. */
+  readonly slotEpoch?: number
   readonly stampMs: number
   readonly session: number
   readonly sequence: number
@@ -58,6 +63,7 @@ export function encodePayload(header: PayloadHeader, command: Uint8Array): Uint8
   bytes[0] = header.kind
   bytes[2] = header.slot & 0xff
   bytes[3] = header.slot >>> 8
+  putU32(bytes, SLOT_EPOCH_OFFSET, header.slotEpoch ?? 0)
   putU64(bytes, STAMP_OFFSET, header.stampMs)
   putU64(bytes, 16, header.session)
   putU64(bytes, 24, header.sequence)
@@ -87,10 +93,11 @@ export function decodePayloadHeader(payload: Uint8Array): PayloadHeader {
   if (!isPayloadKind(kind)) throw new DecodeError(`command payload: unknown kind ${kind}`)
   reader.u8()
   const slot = asSlotId(reader.u16())
-  reader.u32()
+  const slotEpoch = reader.u32()
   return {
     kind,
     slot,
+    slotEpoch,
     stampMs: reader.u64(),
     session: reader.u64(),
     sequence: reader.u64(),
@@ -104,16 +111,15 @@ function isPayloadKind(kind: number): kind is PayloadKind {
 }
 
 function putU64(bytes: Uint8Array, at: number, value: number): void {
-  const low = value >>> 0
-  const high = Math.floor(value / 0x1_0000_0000)
-  bytes[at] = low & 0xff
-  bytes[at + 1] = (low >>> 8) & 0xff
-  bytes[at + 2] = (low >>> 16) & 0xff
-  bytes[at + 3] = low >>> 24
-  bytes[at + 4] = high & 0xff
-  bytes[at + 5] = (high >>> 8) & 0xff
-  bytes[at + 6] = (high >>> 16) & 0xff
-  bytes[at + 7] = high >>> 24
+  putU32(bytes, at, value >>> 0)
+  putU32(bytes, at + 4, Math.floor(value / 0x1_0000_0000))
+}
+
+function putU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value & 0xff
+  bytes[at + 1] = (value >>> 8) & 0xff
+  bytes[at + 2] = (value >>> 16) & 0xff
+  bytes[at + 3] = value >>> 24
 }
 
 export interface Command {

@@ -1,7 +1,7 @@
 /**
  * Requests that a node passes on to the node that leads their group, and the answers.
  *
- *   request  := u8 1 | u32 group | u64 epoch | u64 request id | u8 kind | u8 flags | u16 slot | body to the end
+ *   request  := u8 1 | u32 group | u64 epoch | u64 request id | u8 kind | u8 flags | u16 slot | u32 slot epoch | body to the end
  *   response := u8 2 | u32 group | u64 epoch | u64 request id | u8 outcome | u32 leader's node id | reply to the end
  *
  * `epoch` numbers the sender's streams of requests to one group: order is promised within one. Once the receiver has refused a
@@ -35,6 +35,8 @@ export interface PassedRequest {
   readonly kind: RequestKind
   readonly flags: number
   readonly slot: SlotId
+  /** Of a read; a write's stands in its payload: see command.ts. */
+  readonly slotEpoch: number
   readonly body: Uint8Array
 }
 
@@ -50,7 +52,7 @@ export interface PassedResponse {
 }
 
 export function encodeRequest(request: Omit<PassedRequest, 'type'>): Uint8Array {
-  const writer = new BytesWriter(25 + request.body.length)
+  const writer = new BytesWriter(29 + request.body.length)
   writer.u8(1)
   writer.u32(request.group)
   writer.u64(request.epoch)
@@ -58,6 +60,7 @@ export function encodeRequest(request: Omit<PassedRequest, 'type'>): Uint8Array 
   writer.u8(request.kind)
   writer.u8(request.flags)
   writer.u16(request.slot)
+  writer.u32(request.slotEpoch)
   writer.raw(request.body)
   return writer.finish()
 }
@@ -88,7 +91,8 @@ export function decodeRequestMessage(reader: BytesReader): PassedRequest | Passe
     if (kind !== REQUEST_WRITE && kind !== REQUEST_READ) throw new DecodeError(`request: unknown kind ${kind}`)
     const flags = reader.u8()
     const slot = asSlotId(reader.u16())
-    return { type: 'request', group, epoch, id, kind, flags, slot, body: reader.raw(reader.remaining) }
+    const slotEpoch = reader.u32()
+    return { type: 'request', group, epoch, id, kind, flags, slot, slotEpoch, body: reader.raw(reader.remaining) }
   }
   if (type === 2) {
     const outcome = reader.u8()

@@ -20,7 +20,8 @@ class Readers {
   gather(afterProposals = 0): boolean {
     const number = this.outcomes.length
     const waiter: PendingRead['waiter'] = { settle: (outcome) => this.outcomes[number].push(outcome) }
-    if (!this.pending.gather({ slot: asSlotId(0), command: EMPTY_BYTES, waiter, afterProposals })) return false
+    if (!this.pending.gather({ slot: asSlotId(0), slotEpoch: 0, command: EMPTY_BYTES, waiter, afterProposals }))
+      return false
     this.outcomes.push([])
     this.afterProposals.push(afterProposals)
     this.#numbers.set(waiter, number)

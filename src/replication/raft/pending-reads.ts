@@ -10,6 +10,7 @@ import type { Settle } from './settle.ts'
 
 export interface PendingRead {
   readonly slot: SlotId
+  readonly slotEpoch: number
   readonly command: Uint8Array
   readonly waiter: Settle
   /** Up to which ordinal this replica's proposals must have their outcome first (`PendingProposals.settledThrough`): the caller's own earlier writes. */

@@ -185,6 +185,13 @@ export class RaftReplica {
     this.#host.wake(this)
   }
 
+  /** Stands for election now instead of after its time-out; nothing on a leader. Safe at any time: its chances are those of any candidate. */
+  campaign(): void {
+    if (this.#closed) return
+    this.core.campaign()
+    this.#host.wake(this)
+  }
+
   /** Hands leadership over: proposals wait, and go on with the new leader. False: not possible now. */
   transferLeadership(to: ReplicaId): boolean {
     const begun = this.core.transferLeadership(to)
@@ -212,10 +219,10 @@ export class RaftReplica {
   }
 
   /** Queues a linearizable read. With `afterWrites` it sees every write proposed here before it. False as in `propose`. */
-  read(slot: SlotId, command: Uint8Array, afterWrites: boolean, waiter: Settle): boolean {
+  read(slot: SlotId, slotEpoch: number, command: Uint8Array, afterWrites: boolean, waiter: Settle): boolean {
     if (this.#closed) return false
     const afterProposals = afterWrites ? this.#proposals.gatheredEver : 0
-    if (!this.#reads.gather({ slot, command, waiter, afterProposals })) return false
+    if (!this.#reads.gather({ slot, slotEpoch, command, waiter, afterProposals })) return false
     this.#host.wake(this)
     return true
   }
@@ -434,7 +441,8 @@ export class RaftReplica {
   }
 
   #query(read: PendingRead, nowMs: number): boolean {
-    const result = this.#machine.query(read.command, Math.max(nowMs, this.#machine.logTimeMs), read.slot)
+    const atMs = Math.max(nowMs, this.#machine.logTimeMs)
+    const result = this.#machine.query(read.command, atMs, read.slot, read.slotEpoch)
     if (result.kind === 'needsTick') return false
     read.waiter.settle(OUTCOME_REPLY, result.reply)
     return true

@@ -151,7 +151,7 @@ export class ReplicaWorld {
 
   read(node: WorldNode, afterWrites: boolean, ...words: string[]): Outcome {
     const [outcome, settle] = newOutcome()
-    if (!node.replica.read(asSlotId(0), commandOf(words), afterWrites, { settle }))
+    if (!node.replica.read(asSlotId(0), 0, commandOf(words), afterWrites, { settle }))
       settle(OUTCOME_REFUSED, latin1Bytes(''))
     return outcome
   }
