@@ -1,11 +1,12 @@
 /**
  * Who may import whom. Imports point one way:
  *
- *   base <- protocol <- ports <- {raft wal store kv transport} <- replication <- node <- server <- cli
+ *   base <- protocol <- ports <- {raft wal store kv transport metadata/tree} <- {replication migration master} <- node <- server <- embedding <- {cli, index.ts}
  *
  * Rooms of one layer never import each other. platform/ and simulation/ implement ports and see everything below the
- * entry points; only entry points (cli, bench, chaos, simulation's main, tests) import them.
+ * entry points; only entry points (embedding, cli, bench, chaos, simulation's main, tests) import them.
  */
+const BELOW_NODE = 'base protocol ports raft wal store kv transport metadata/tree replication migration master'.split(' ')
 const LAYERS = [
   ['base', []],
   ['protocol', ['base']],
@@ -15,9 +16,12 @@ const LAYERS = [
   ['store', ['base', 'protocol', 'ports']],
   ['kv', ['base', 'protocol', 'ports']],
   ['transport', ['base', 'protocol', 'ports']],
+  ['metadata/tree', ['base', 'protocol', 'ports']],
   ['replication', ['base', 'protocol', 'ports', 'raft', 'wal', 'store', 'kv', 'transport']],
-  ['node', ['base', 'protocol', 'ports', 'raft', 'wal', 'store', 'kv', 'transport', 'replication']],
-  ['server', ['base', 'protocol', 'ports', 'raft', 'wal', 'store', 'kv', 'transport', 'replication', 'node']],
+  ['migration', ['base', 'protocol', 'ports']],
+  ['master', ['base', 'protocol', 'ports']],
+  ['node', BELOW_NODE],
+  ['server', [...BELOW_NODE, 'node']],
 ]
 
 const PURE_ROOMS = LAYERS.map(([room]) => room)
@@ -52,14 +56,28 @@ module.exports = {
       name: 'platform-for-entry-points',
       comment: 'only entry points and tests wire the real ports',
       severity: 'error',
-      from: { path: '^src/', pathNot: [`^src/(platform|cli|bench|chaos)/`, TEST_FILES] },
+      from: { path: '^src/', pathNot: [`^src/(platform|embedding|cli|bench|chaos)/`, TEST_FILES] },
       to: { path: '^src/platform/' },
     },
     {
       name: 'platform-sees-no-entry-point',
       severity: 'error',
       from: { path: '^src/platform/', pathNot: TEST_FILES },
-      to: { path: '^src/(cli|bench|chaos|simulation)/' },
+      to: { path: '^src/(embedding|cli|bench|chaos|simulation)/' },
+    },
+    {
+      name: 'embedding-sees-no-program',
+      comment: 'the library is what runs inside any process; programs are built on it',
+      severity: 'error',
+      from: { path: '^src/embedding/', pathNot: TEST_FILES },
+      to: { path: '^src/((cli|bench|chaos|simulation)/|index\\.ts$)' },
+    },
+    {
+      name: 'library-is-embedding',
+      comment: 'what the package exports is what embedding/ offers',
+      severity: 'error',
+      from: { path: '^src/index\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/embedding/' },
     },
     {
       name: 'simulation-for-tests',
@@ -73,7 +91,7 @@ module.exports = {
       comment: 'a simulated run imports no real port and no entry point',
       severity: 'error',
       from: { path: '^src/simulation/', pathNot: TEST_FILES },
-      to: { path: '^src/(platform|cli|bench|chaos)/' },
+      to: { path: '^src/(platform|embedding|cli|bench|chaos)/' },
     },
     {
       name: 'no-test-code-in-programs',

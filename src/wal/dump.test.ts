@@ -7,6 +7,7 @@ import {
   encodeCommand,
   encodePayload,
   encodeWatches,
+  PAYLOAD_METADATA,
   PAYLOAD_MOVE,
   PAYLOAD_TICK,
   PAYLOAD_WRITE,
@@ -15,6 +16,8 @@ import {
 import { COMMANDS_BY_NAME } from '../protocol/command-table.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, ENTRY_NOOP, type Entry, type EntryKind } from '../protocol/entry.ts'
 import { encodeMembership } from '../protocol/membership.ts'
+import { encodeMetadataWrite, SESSION_NONCE_BYTES } from '../protocol/metadata-command.ts'
+import { PERSISTENT } from '../protocol/metadata-operation.ts'
 import { encodeMove, FIRST_CURSOR, type MoveCommand } from '../protocol/move-command.ts'
 import { type DumpResult, dumpLog, EntryText } from './dump.ts'
 import { quote } from './quote.ts'
@@ -99,6 +102,22 @@ describe("NaiveKV's text form", () => {
     text.commit(other, 1)
     expect([copy, other, third]).toEqual([1, 2, 1])
     expect(lines).toEqual(['start "1"', 'start "2"', 'commit "1" "8"', 'start "1"', 'commit "2" "1"'])
+  })
+
+  it('shows what the masters agree on as comments', () => {
+    const operations = [
+      { kind: 'create', path: '/kv/slots', data: bytes('x'), options: PERSISTENT },
+      { kind: 'check', path: '/kv/version', version: 3 },
+    ] as const
+    const writes = [
+      encodeMetadataWrite({ kind: 'open', timeoutMs: 1000, nonce: new Uint8Array(SESSION_NONCE_BYTES) }),
+      encodeMetadataWrite({ kind: 'multi', operations }),
+    ]
+    expect(textOf(...writes.map((write, i) => entry(i + 1, payload(write, PAYLOAD_METADATA))))).toEqual([
+      '# 1 open of metadata session 1',
+      '# 2 create /kv/slots "x"',
+      '# 2 check /kv/version',
+    ])
   })
 
   it('shows a move as a transaction of its destination, with its progress', () => {

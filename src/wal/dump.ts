@@ -22,6 +22,7 @@ import {
   decodeCommand,
   decodePayloadHeader,
   PAYLOAD_HEADER_BYTES,
+  PAYLOAD_METADATA,
   PAYLOAD_MOVE,
   PAYLOAD_TICK,
 } from '../protocol/command.ts'
@@ -33,6 +34,7 @@ import {
 } from '../protocol/command-table.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, type Entry } from '../protocol/entry.ts'
 import { decodeMembership } from '../protocol/membership.ts'
+import { decodeMetadataWrite } from '../protocol/metadata-command.ts'
 import { decodeMove, type StagePart } from '../protocol/move-command.ts'
 import { NO_WAL_MUTATIONS } from './mutations.ts'
 import { quote } from './quote.ts'
@@ -125,6 +127,7 @@ export class EntryText {
       return
     }
     if (header.kind === PAYLOAD_MOVE) return this.#move(entry)
+    if (header.kind === PAYLOAD_METADATA) return this.#metadata(entry, header.session)
     const command = decodeCommand(entry.payload, PAYLOAD_HEADER_BYTES)
     if (nameOf(command) !== 'exec') {
       this.#lines(command, header.slot, 0, entry.index)
@@ -135,6 +138,16 @@ export class EntryText {
     const transaction = this.start()
     for (const inner of nested) this.#lines(inner, header.slot, transaction, null)
     this.commit(transaction, entry.index)
+  }
+
+  /** The masters' tree is no data of clients. */
+  #metadata({ payload, index }: Entry, session: number): void {
+    const write = decodeMetadataWrite(payload, PAYLOAD_HEADER_BYTES)
+    if (write.kind !== 'multi') return this.#onLine(`# ${index} ${write.kind} of metadata session ${session}`)
+    for (const operation of write.operations) {
+      const data = 'data' in operation ? ` ${quote(operation.data)}` : ''
+      this.#onLine(`# ${index} ${operation.kind} ${operation.path}${data}`)
+    }
   }
 
   #move({ payload, index }: Entry): void {
