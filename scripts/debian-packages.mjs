@@ -13,6 +13,7 @@ const PACKAGES = [
   ['etcd-server', 'etcd'],
   ['etcd-client', 'etcdctl'],
   ['nghttp2-client', 'h2load'],
+  ['tmux', 'tmux'],
   ['python3-redis', '/usr/lib/python3/dist-packages/redis/__init__.py'],
 ]
 

@@ -10,6 +10,7 @@ export const CHECKS = [
   ['biome', 'biome', ['ci', '--error-on-warnings', '.']],
   ['rooms', 'depcruise', ['--config', '.dependency-cruiser.cjs', '--output-type', 'err-long', 'src', 'test']],
   ['knip', 'knip', ['--no-progress']],
+  ['package', 'publint', ['--strict', '--pack', 'npm']],
   ['commands.md', 'node', ['scripts/commands-doc.mjs', '--check']],
 ]
 

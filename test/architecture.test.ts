@@ -21,7 +21,7 @@ const LONG_FILES: Readonly<Record<string, number>> = {}
 const LONG_FUNCTIONS: Readonly<Record<string, number>> = {}
 
 /** Where a program meets the world: ports on Node, command lines, load generators, worker entry points. */
-const MEETS_THE_WORLD = /^src\/(platform|cli|bench|chaos)\/|^src\/simulation\/(main|worker)[^/]*\.ts$/
+const MEETS_THE_WORLD = /^src\/(platform|embedding|cli|bench|chaos)\/|^src\/simulation\/(main|worker)[^/]*\.ts$/
 const AMBIENT = new Set([
   'Date',
   'performance',

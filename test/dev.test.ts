@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { createServer } from 'node:net'
 import { isAbsolute, join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { nodeDirectory, openDevData } from '../src/cli/dev-data.ts'
+import { nodeDirectory, openDevData } from '../src/embedding/dev-data.ts'
 import { bumpIncarnation } from '../src/platform/data-directory.ts'
 import {
   destroyClusters,

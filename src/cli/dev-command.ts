@@ -1,12 +1,13 @@
 /** `quorate dev`: a whole cluster on this machine, in separate processes, with durable data. */
 import { resolve } from 'node:path'
+import type { ClusterShape } from '../embedding/cluster-shape.ts'
+import { openDevData } from '../embedding/dev-data.ts'
 import { type Failure, fail, type Outcome, succeed } from '../platform/failure.ts'
-import type { ClusterShape } from './cluster-shape.ts'
-import { openDevData } from './dev-data.ts'
 import { DevSupervisor } from './dev-supervisor.ts'
 import { EXIT_FAILED, EXIT_GOOD, EXIT_USAGE, type ExitCode, reportFailure } from './exit.ts'
+import { PROMPT_HELP } from './prompt/command-help.ts'
 import { readyLine, readyPage } from './ready-line.ts'
-import { REPL_HELP, runRepl } from './repl.ts'
+import { startRepl } from './repl.ts'
 
 export interface DevOptions {
   readonly nodes?: number
@@ -34,9 +35,10 @@ export async function runDev(options: DevOptions, mainPath: string): Promise<Exi
   const data = notBuilt.ok ? await openDevData(resolve(options.data), givenShape(options)) : notBuilt
   if (!data.ok) return giveUp(data.failure, options.json)
 
+  let say = (line: string): void => void process.stderr.write(`${line}\n`)
   const supervisor = new DevSupervisor(data.value, mainPath, (node, how) => {
     const again = `start it again with: ${node.command.join(' ')}`
-    process.stderr.write(`quorate: node ${node.nodeId} (pid ${node.pid}) has ended (${how}); ${again}\n`)
+    say(`quorate: node ${node.nodeId} (pid ${node.pid}) has ended (${how}); ${again}`)
   })
   supervisor.start()
   const ready = await supervisor.waitUntilReady(stop)
@@ -50,9 +52,13 @@ export async function runDev(options: DevOptions, mainPath: string): Promise<Exi
   else process.stdout.write(readyPage(supervisor, line, performance.now() - startedMs))
   const withRepl = options.repl && !options.json && process.stdin.isTTY && process.stdout.isTTY
   if (withRepl) {
-    process.stdout.write(`${REPL_HELP}\nLeaving stops the cluster.\n\n`)
+    process.stdout.write(`${PROMPT_HELP}\nLeaving stops the cluster.\n\n`)
     const addresses = line.nodes.map((node) => node.resp)
-    await runRepl(addresses, process.stdin, process.stdout, stop)
+    const { stdin: input, stdout: output, env: environment } = process
+    const repl = startRepl({ addresses, input, output, environment, signal: stop, home: 'quorate' })
+    say = (text) => repl.say(text)
+    await repl.ended
+    say = (text) => void process.stderr.write(`${text}\n`)
   } else {
     await aborted(stop)
   }

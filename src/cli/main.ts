@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The `quorate` command: reads the command line and hands over. Exit codes: 0 good, 1 failed, 2 usage or set-up. */
 import { fileURLToPath } from 'node:url'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { VERSION } from '../base/version.ts'
+import { CLI_HELP, type CliOptions, runCli } from './cli-command.ts'
 import { type DevOptions, runDev } from './dev-command.ts'
 import { EXIT_FAILED, EXIT_GOOD, EXIT_USAGE, type ExitCode } from './exit.ts'
 import { type NodeOptions, runNode } from './node-command.ts'
+import { DEFAULT_ADDRESS } from './prompt/cluster-addresses.ts'
 import { runWalDump } from './wal-command.ts'
 
 function integer(text: string): number {
@@ -18,6 +20,24 @@ function buildProgram(end: (code: ExitCode) => void): Command {
     .description('A distributed, durable, sharded key-value store that every Redis client can talk to.')
     .version(VERSION)
     .exitOverride()
+    // What follows the command word of `cli` belongs to that command.
+    .enablePositionalOptions()
+
+  program
+    .command('cli')
+    .description('send commands to a cluster: a prompt, one command, or lines from a pipe')
+    .usage('[options] [command...]')
+    .argument('[command...]', 'one command and its arguments')
+    .addOption(
+      new Option('--addr <addresses>', 'host:port of a node, or several parted by commas')
+        .env('QUORATE_ADDR')
+        .default(DEFAULT_ADDRESS),
+    )
+    .option('--json', 'one line of JSON for each reply')
+    .option('--stdin', 'the last argument is what comes from standard input')
+    .addHelpText('after', CLI_HELP)
+    .passThroughOptions()
+    .action(async (words: string[], options: CliOptions) => end(await runCli(words, options)))
 
   program
     .command('dev')

@@ -1,5 +1,5 @@
 /** What `quorate dev` prints once every group has a leader: one line of JSON for machines, a short page for people. */
-import { nodePort, peerAddress, respAddress } from './cluster-shape.ts'
+import { nodePort, peerAddress, respAddress } from '../embedding/cluster-shape.ts'
 import type { DevSupervisor } from './dev-supervisor.ts'
 
 /** A door that is not built yet is null. */

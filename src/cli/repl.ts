@@ -1,148 +1,181 @@
 /**
- * The interactive prompt: `put get delete cas` with readable answers, and every RESP command as it is. It speaks to one
- * address; where that node is gone the next line connects again, to the next address in the list.
+ * The prompt of `quorate cli` and `quorate dev`: lines into commands, results on the screen, one after the other, and the news of the
+ * connection in between. The parts are in prompt/: the line (line-editor.ts), the commands (command-session.ts), the output.
  */
-import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
-import { quoted, replyText } from './reply-text.ts'
-import { RespClient } from './resp-client.ts'
-import { RespError, type RespReply } from './resp-reply.ts'
-import { splitWords } from './split-words.ts'
+import { CommandSession } from './prompt/command-session.ts'
+import { continueCommand } from './prompt/continue-command.ts'
+import { LineEditor, type TerminalOutput } from './prompt/line-editor.ts'
+import { type Palette, paletteFor } from './prompt/palette.ts'
+import { PromptHistory } from './prompt/prompt-history.ts'
+import { type Format, pushOutput, resultOutput } from './prompt/result-output.ts'
+import type { TerminalSource } from './prompt/terminal-input.ts'
 
-const CONNECT_TIMEOUT_MS = 2_000
-
-export const REPL_HELP = `put KEY VALUE              store a value
-get KEY                    read it
-delete KEY...              remove keys
-cas KEY EXPECTED NEW       replace the value only where it is EXPECTED (NX: only where there is none)
-help                       this page
-exit                       leave
-Anything else goes to the cluster as a Redis command: SET, INCR, EXPIRE, MULTI, INFO, KV.STATUS ...
-Values with blanks stand in quotes: put greeting "hello world"`
-
-interface Shorthand {
-  readonly words: number
-  readonly usage: string
-  command(args: readonly Buffer[]): (string | Buffer)[]
-  answer(reply: RespReply): string
+export interface ReplOptions {
+  readonly addresses: readonly string[]
+  readonly input: TerminalSource
+  readonly output: TerminalOutput
+  readonly environment: NodeJS.ProcessEnv
+  readonly signal: AbortSignal
+  readonly format?: Format
+  /** What the prompt calls the first address; left out: its address. */
+  readonly home?: string
 }
 
-const SHORTHANDS: Readonly<Record<string, Shorthand>> = {
-  put: {
-    words: 2,
-    usage: 'put KEY VALUE',
-    command: (args) => ['SET', ...args],
-    answer: (reply) => (reply === 'OK' ? 'stored' : replyText(reply)),
-  },
-  get: {
-    words: 1,
-    usage: 'get KEY',
-    command: (args) => ['GET', ...args],
-    answer: (reply) => (reply === null ? '(no such key)' : replyText(reply)),
-  },
-  delete: {
-    words: -1,
-    usage: 'delete KEY...',
-    command: (args) => ['DEL', ...args],
-    answer: (reply) => (typeof reply === 'number' ? `${reply} removed` : replyText(reply)),
-  },
-  cas: {
-    words: 3,
-    usage: 'cas KEY EXPECTED NEW',
-    command: (args) => ['KV.CAS', ...args],
-    answer: casAnswer,
-  },
+/** A prompt that runs. */
+export interface Repl {
+  /** Ends with `exit`, Ctrl-D, Ctrl-C on an empty line, the terminal, or the signal. */
+  readonly ended: Promise<void>
+  /** One line of news, above what is being typed. */
+  say(line: string): void
 }
 
-function casAnswer(reply: RespReply): string {
-  if (!Array.isArray(reply) || reply.length !== 2) return replyText(reply)
-  const [swapped, value] = reply as readonly RespReply[]
-  const shown = Buffer.isBuffer(value) ? quoted(value) : '(no such key)'
-  return swapped === 1 ? `swapped: it is ${shown} now` : `not swapped: it is ${shown}`
+const GREETING = '`help` shows the commands, Tab completes, Ctrl-D leaves.'
+
+export function startRepl(options: ReplOptions): Repl {
+  const running = new RunningRepl(options)
+  return { ended: running.ended, say: (line) => running.say(line) }
 }
 
-/** One line's answer, or null to leave. Never rejects. */
-export class ReplSession {
-  readonly #addresses: readonly string[]
-  #next = 0
-  #client: RespClient | null = null
+class RunningRepl {
+  readonly ended: Promise<void>
+  readonly #options: ReplOptions
+  readonly #format: Format
+  readonly #palette: Palette
+  readonly #session: CommandSession
+  readonly #editor: LineEditor
+  #before = ''
+  #isStopping = false
+  #isEnded = false
+  /** Called by Ctrl-C, and by the loss of the connection, while messages are read. */
+  #endMessages: (() => void) | null = null
+  #end: () => void = () => {}
 
-  constructor(addresses: readonly string[]) {
-    this.#addresses = addresses
+  constructor(options: ReplOptions) {
+    this.#options = options
+    this.#format = options.format ?? 'text'
+    this.#palette = paletteFor(options.output, options.environment)
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+    this.#session = new CommandSession(options.addresses, this.#palette, {
+      push: (value) => this.#print(pushOutput(value, this.#format, this.#palette).stdout),
+      notice: (text) => this.say(`-- ${text}`),
+      lost: () => this.#onLost(),
+    })
+    const history = new PromptHistory(options.environment)
+    this.#editor = new LineEditor(options.input, options.output, options.environment, history, {
+      line: (text) => this.#onLine(text),
+      clear: () => {
+        this.#before = ''
+        this.#ask()
+      },
+      interrupt: () => this.#onInterrupt(),
+      leave: () => this.#leave(),
+    })
+    options.signal.addEventListener('abort', this.#abort, { once: true })
+    if (options.signal.aborted) this.#abort()
+    else void this.#begin()
   }
 
-  async answer(line: string): Promise<string | null> {
-    const words = splitWords(line)
-    if (words === null) return '(error) a quote is not closed'
-    if (words.length === 0) return ''
-    const name = words[0].toString('utf8').toLowerCase()
-    if (words.length === 1 && (name === 'exit' || name === 'quit')) return null
-    if (name === 'help') return REPL_HELP
-    const shorthand = Object.hasOwn(SHORTHANDS, name) ? SHORTHANDS[name] : undefined
-    if (shorthand === undefined) return this.#call(words, replyText)
-    const args = words.slice(1)
-    const fits = shorthand.words < 0 ? args.length >= -shorthand.words : args.length === shorthand.words
-    if (!fits) return `(error) usage: ${shorthand.usage}`
-    return this.#call(shorthand.command(args), shorthand.answer)
+  say(line: string): void {
+    this.#print(`${this.#palette.notice(line)}\n`)
   }
 
-  close(): void {
-    this.#client?.close()
-    this.#client = null
-  }
-
-  async #call(words: readonly (string | Buffer)[], text: (reply: RespReply) => string): Promise<string> {
-    const client = await this.#connected()
-    if (typeof client === 'string') return `(error) no node answers (${client})`
-    try {
-      const reply = await client.call(...words)
-      return reply instanceof RespError ? replyText(reply) : text(reply)
-    } catch (error) {
-      this.close()
-      return `(error) ${(error as Error).message}; what was asked may or may not have happened`
+  async #begin(): Promise<void> {
+    const opened = await this.#session.link.open()
+    if (this.#isEnded) return
+    if (opened.ok) this.#print(`${this.#palette.dim(GREETING)}\n`)
+    else {
+      this.#show({ kind: 'failure', failure: opened.failure, isSetUp: true })
+      this.#session.link.keepTrying()
     }
+    this.#ask()
   }
 
-  /** The open connection, or a new one to the next address that accepts; else the last one's reason. */
-  async #connected(): Promise<RespClient | string> {
-    if (this.#client?.isOpen === true) return this.#client
-    let failure = 'no address'
-    for (let tries = 0; tries < this.#addresses.length; tries++) {
-      const address = this.#addresses[this.#next]
-      try {
-        this.#client = await RespClient.connect(address, CONNECT_TIMEOUT_MS)
-        return this.#client
-      } catch (error) {
-        failure = (error as Error).message
-        this.#next = (this.#next + 1) % this.#addresses.length
-      }
+  #ask(): void {
+    if (!this.#isEnded) this.#editor.ask(this.#prompt())
+  }
+
+  #prompt(): string {
+    const { addresses, home } = this.#options
+    const { address } = this.#session.link
+    const name = address === null ? 'not connected' : address === addresses[0] ? (home ?? address) : address
+    return `${name}${this.#session.inTransaction ? '(TX)' : ''}> `
+  }
+
+  #onLine(line: string): void {
+    const step = continueCommand(this.#before, line)
+    this.#before = ''
+    if (step.kind === 'more') {
+      this.#before = step.text
+      this.#editor.ask('... ', step.text)
+    } else if (step.kind === 'bad') {
+      const { message, mend } = step
+      this.#show({ kind: 'failure', failure: { code: 'bad-line', message, mend }, isSetUp: true })
+      this.#ask()
+    } else if (step.words.length === 0) this.#ask()
+    else void this.#answer(step.words)
+  }
+
+  async #answer(words: readonly Buffer[]): Promise<void> {
+    const result = await this.#session.run(words)
+    if (this.#isEnded) return
+    if (result.kind === 'leave') {
+      this.#editor.close()
+      return
     }
-    return failure
+    this.#show(result)
+    if (this.#session.isSubscribed) await this.#readMessages()
+    // After a loss, and after Ctrl-C: the node that answers now shall stand in the prompt.
+    const wasTried = result.kind === 'failure' && result.isSetUp
+    if (this.#session.link.address === null && !wasTried) await this.#session.link.open()
+    this.#isStopping = false
+    this.#session.link.keepTrying()
+    this.#ask()
   }
-}
 
-/** Runs until `exit`, the end of input, or `signal`. */
-export async function runRepl(
-  addresses: readonly string[],
-  input: Readable,
-  output: Writable,
-  signal: AbortSignal,
-): Promise<void> {
-  const session = new ReplSession(addresses)
-  const lines = createInterface({ input, output, prompt: 'quorate> ' })
-  const stop = (): void => lines.close()
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  // readline takes Ctrl-C on a terminal for itself: it means "leave", as in a shell's REPLs.
-  lines.on('SIGINT', stop)
-  lines.prompt()
-  for await (const line of lines) {
-    const answer = await session.answer(line)
-    if (answer === null) break
-    if (answer !== '') output.write(`${answer}\n`)
-    lines.prompt()
+  async #readMessages(): Promise<void> {
+    this.#print(`${this.#palette.dim('reading messages; Ctrl-C ends it')}\n`)
+    await new Promise<void>((resolve) => {
+      this.#endMessages = resolve
+    })
+    this.#endMessages = null
+    await this.#session.unsubscribe()
   }
-  signal.removeEventListener('abort', stop)
-  lines.close()
-  session.close()
+
+  #onInterrupt(): void {
+    if (this.#isStopping) return
+    this.#options.output.write('^C\n')
+    if (this.#endMessages !== null) {
+      this.#endMessages()
+      return
+    }
+    this.#isStopping = true
+    this.#session.stopWaiting()
+  }
+
+  #onLost(): void {
+    if (this.#isEnded) return
+    this.#endMessages?.()
+    if (!this.#isStopping) this.#session.link.keepTrying()
+  }
+
+  #show(result: Parameters<typeof resultOutput>[0]): void {
+    const { stdout, stderr } = resultOutput(result, this.#format, this.#palette)
+    this.#print(stdout)
+    if (stderr !== '') this.#print(stderr)
+  }
+
+  #print(text: string | Buffer): void {
+    if (!this.#isEnded) this.#editor.print(text.toString(), this.#prompt())
+  }
+
+  readonly #abort = (): void => this.#editor.close()
+
+  #leave(): void {
+    this.#isEnded = true
+    this.#options.signal.removeEventListener('abort', this.#abort)
+    this.#session.link.close()
+    this.#end()
+  }
 }

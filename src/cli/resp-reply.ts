@@ -1,7 +1,9 @@
 /**
- * Replies of a Redis server (RESP2 and RESP3), parsed as they arrive. A client's side only: bulk strings are bounded by
- * what the server sends. Grammar: https://redis.io/docs/latest/develop/reference/protocol-spec/
+ * Replies of a Redis server as plain values, for callers that know what they asked for: what RESP2 and RESP3 say of one thing looks
+ * the same here. And requests, as they go over the wire.
  */
+import { type RespValue, RespValueParser } from './resp-value.ts'
+
 export class RespError {
   readonly message: string
   constructor(message: string) {
@@ -12,120 +14,40 @@ export class RespError {
 /** Arrays, sets and pushes are arrays; maps are arrays of key and value in turn, as RESP2 gives them. */
 export type RespReply = null | boolean | number | bigint | string | Buffer | RespError | readonly RespReply[]
 
-export class RespProtocolError extends Error {
-  override readonly name = 'RespProtocolError'
-}
-
-const INCOMPLETE = Symbol('incomplete')
-const MAX_DEPTH = 32
-
 /** Feed it chunks; it gives whole replies. */
 export class RespReplyParser {
-  #bytes: Buffer = Buffer.alloc(0)
-  #at = 0
+  readonly #values = new RespValueParser()
 
   /** Throws RespProtocolError; the connection is then of no more use. */
   push(chunk: Uint8Array): RespReply[] {
-    this.#bytes = this.#bytes.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#bytes, chunk])
-    const replies: RespReply[] = []
-    let start = 0
-    for (;;) {
-      this.#at = start
-      const reply = this.#reply(0)
-      if (reply === INCOMPLETE) break
-      replies.push(reply)
-      start = this.#at
-    }
-    this.#bytes = this.#bytes.subarray(start)
-    return replies
-  }
-
-  #reply(depth: number): RespReply | typeof INCOMPLETE {
-    if (depth > MAX_DEPTH) throw new RespProtocolError('reply nested too deeply')
-    const line = this.#line()
-    if (line === INCOMPLETE) return INCOMPLETE
-    const rest = line.slice(1)
-    switch (line[0]) {
-      case '+':
-        return rest
-      case '-':
-        return new RespError(rest)
-      case ':':
-        return integer(rest)
-      case '(':
-        return BigInt(rest)
-      case ',':
-        return rest === 'inf' ? Infinity : rest === '-inf' ? -Infinity : Number(rest)
-      case '#':
-        return rest === 't'
-      case '_':
-        return null
-      case '$':
-        return this.#bulk(length(rest))
-      case '=':
-        return this.#verbatim(length(rest))
-      case '!':
-        return this.#bulkError(length(rest))
-      case '*':
-      case '~':
-      case '>':
-        return this.#array(length(rest), depth)
-      case '%':
-        return this.#array(length(rest) * 2, depth)
-      default:
-        throw new RespProtocolError(`unexpected reply type ${JSON.stringify(line.slice(0, 1))}`)
-    }
-  }
-
-  #line(): string | typeof INCOMPLETE {
-    const end = this.#bytes.indexOf('\r\n', this.#at, 'latin1')
-    if (end < 0) return INCOMPLETE
-    const line = this.#bytes.toString('utf8', this.#at, end)
-    this.#at = end + 2
-    return line
-  }
-
-  #bulk(lengthBytes: number): Buffer | null | typeof INCOMPLETE {
-    if (lengthBytes < 0) return null
-    const start = this.#at
-    if (this.#bytes.length < start + lengthBytes + 2) return INCOMPLETE
-    this.#at = start + lengthBytes + 2
-    return this.#bytes.subarray(start, start + lengthBytes)
-  }
-
-  #bulkError(lengthBytes: number): RespReply | typeof INCOMPLETE {
-    const bulk = this.#bulk(lengthBytes)
-    return bulk === INCOMPLETE || bulk === null ? bulk : new RespError(bulk.toString('utf8'))
-  }
-
-  /** Three letters of format and a colon come first. */
-  #verbatim(lengthBytes: number): RespReply | typeof INCOMPLETE {
-    const bulk = this.#bulk(lengthBytes)
-    return bulk === INCOMPLETE || bulk === null ? bulk : bulk.subarray(4)
-  }
-
-  #array(count: number, depth: number): RespReply | typeof INCOMPLETE {
-    if (count < 0) return null
-    const items: RespReply[] = []
-    for (let i = 0; i < count; i++) {
-      const item = this.#reply(depth + 1)
-      if (item === INCOMPLETE) return INCOMPLETE
-      items.push(item)
-    }
-    return items
+    return this.#values.push(chunk).map(plainReply)
   }
 }
 
-function integer(text: string): number | bigint {
-  const value = Number(text)
-  if (Number.isSafeInteger(value)) return value
-  return BigInt(text)
+function plainReply(value: RespValue): RespReply {
+  switch (value.kind) {
+    case 'nil':
+      return null
+    case 'simple':
+      return value.text
+    case 'error':
+      return new RespError(value.text)
+    case 'double':
+      return double(value.text)
+    case 'integer':
+    case 'big-number':
+    case 'boolean':
+      return value.value
+    case 'bulk':
+    case 'verbatim':
+      return value.bytes
+    default:
+      return value.items.map(plainReply)
+  }
 }
 
-function length(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < -1) throw new RespProtocolError(`bad length ${JSON.stringify(text)}`)
-  return value
+function double(text: string): number {
+  return text === 'inf' ? Infinity : text === '-inf' ? -Infinity : Number(text)
 }
 
 /** One request as an array of bulk strings. */

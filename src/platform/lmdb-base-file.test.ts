@@ -12,6 +12,7 @@ import {
   contents,
   contractKey,
   contractSuite,
+  copyImage,
   openBase,
   takeImage,
 } from '../store/base-file-contract.testkit.ts'
@@ -54,6 +55,28 @@ describe('the store on LMDB', () => {
     expect(errors.every((error) => error === null)).toBe(true)
     expect(stores.map((store) => store.meta?.applied)).toEqual(stores.map((_, i) => i + 1))
     await Promise.all(stores.map((store) => new Promise<void>((resolve) => store.close(resolve))))
+    await bed.end()
+  })
+})
+
+describe('an installed image', () => {
+  it('takes a first checkpoint that frees hundreds of pages (lmdb-free-list.ts)', async () => {
+    const bed = await makeLmdbBed()
+    // One key a page or so: each rewritten key frees a page.
+    const rows = Array.from({ length: 1500 }, (_, i) => contractKey(0, 1, i, latin1Bytes('k')))
+    const rewrite = (mark: number) => rows.map((key) => ({ key, value: new Uint8Array(1800).fill(mark) }))
+    let base = await openBase(bed)
+    for (const mark of [1, 2]) expect(await commit(bed, base, rewrite(mark), `mark ${mark}`)).toBeNull()
+    for (const directory of [1, 2]) {
+      base.refresh()
+      expect(await copyImage(bed, await takeImage(bed, base), directory)).toBeNull()
+      await closeBase(bed, base)
+      base = await openBase(bed, directory)
+      for (const mark of [3, 4]) expect(await commit(bed, base, rewrite(mark + directory), 'again')).toBeNull()
+    }
+    base.refresh()
+    expect(base.get(rows[1499])?.[0]).toBe(6)
+    await closeBase(bed, base)
     await bed.end()
   })
 })

@@ -4,6 +4,7 @@
  *
  *   0xff 'c'  counts of keys (ports/key-counts.ts)
  *   0xff 'm'  the meta blob
+ *   0xff 's'  written once into a file whose free list is empty (lmdb-free-list.ts)
  */
 import { open, type RootDatabase } from 'lmdb'
 import type { DiskError, DiskErrorCode } from '../ports/disk.ts'

@@ -12,6 +12,7 @@ import type { DiskError } from '../ports/disk.ts'
 import { KeyCounts } from '../ports/key-counts.ts'
 import { RunReader, sealRun } from '../ports/sorted-run.ts'
 import { COUNTS_KEY, diskErrorOf, type Environment, META_KEY, openEnvironment } from './lmdb-environment.ts'
+import { seedFreeList } from './lmdb-free-list.ts'
 
 export type LmdbRequest =
   | {
@@ -41,6 +42,7 @@ function environmentAt(directory: string, mapBytes: number): Environment {
   const known = environments.get(directory)
   if (known !== undefined) return known
   const opened = openEnvironment(directory, mapBytes)
+  seedFreeList(opened)
   environments.set(directory, opened)
   return opened
 }

@@ -19,6 +19,11 @@ export class LmdbWriter {
   readonly #waiting = new Map<number, DiskDone>()
 
   request(body: LmdbRequest, done: DiskDone): void {
+    if (body.kind === 'close' && this.#worker === null) {
+      // A thread that was never there has nothing open; starting it would be most of the cost of stopping a node.
+      setImmediate(() => done(null))
+      return
+    }
     const worker = this.#worker ?? this.#start()
     const request = ++this.#lastRequest
     if (this.#waiting.size === 0) worker.ref()

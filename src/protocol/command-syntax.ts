@@ -1,150 +1,58 @@
-/**
- * The arguments of a command as a tree, from the one line of its syntax in command-docs.ts: what COMMAND DOCS tells, and what hints and
- * completion are made from.
- *
- *   sequence     = item*                      items stand one behind the other
- *   item         = TOKEN value? | name | `[` alternatives `]` | `<` alternatives `>`
- *   alternatives = sequence (`|` sequence)* ` ...`?
- *
- * `key [key ...]` is one argument that may be said again.
- */
+/** The arguments of a command as command-docs.ts writes them (`key [NX|XX] <a|b> [key ...]`), as a tree: for hints, completion and help. */
 import { assert } from '../base/assert.ts'
 
-export type ArgumentType =
-  | 'key'
-  | 'string'
-  | 'integer'
-  | 'double'
-  | 'pattern'
-  | 'unix-time'
-  | 'pure-token'
-  | 'oneof'
-  | 'block'
+export type SyntaxItem =
+  /** A word that stands as it is. */
+  { readonly kind: 'token'; readonly text: string } | { readonly kind: 'argument'; readonly text: string } | SyntaxGroup
 
-export interface SyntaxArgument {
-  readonly name: string
-  readonly type: ArgumentType
-  /** The word, in capitals, that stands before the argument, or is all of it. */
-  readonly token: string | null
-  readonly optional: boolean
-  readonly multiple: boolean
-  /** The alternatives of a `oneof`, the parts of a `block`. */
-  readonly parts: readonly SyntaxArgument[]
+/** `[...]`, optional, or `<...>`; one of its choices. */
+export interface SyntaxGroup {
+  readonly kind: 'group'
+  readonly isOptional: boolean
+  /** `...`: may be said again. */
+  readonly repeats: boolean
+  readonly choices: readonly (readonly SyntaxItem[])[]
 }
 
-const TYPES: ReadonlyMap<string, ArgumentType> = new Map([
-  ...typed('key', 'key key1 key2 newkey destkey source destination'),
-  ...typed(
-    'integer',
-    'seconds milliseconds decrement start end len offset count ttl frequency cursor index destination-db client-id timeout numreplicas bit protover',
-  ),
-  ...typed('unix-time', 'unix-time-seconds unix-time-milliseconds'),
-  ...typed('pattern', 'pattern library-name-pattern'),
-])
+const PIECES = /\s+|[[\]<>|]|\.\.\.|[^\s[\]<>|]+/g
 
-function typed(type: ArgumentType, names: string): [string, ArgumentType][] {
-  return names.split(' ').map((name) => [name, type])
+export function parseSyntax(syntax: string): readonly SyntaxItem[] {
+  const pieces = (syntax.match(PIECES) ?? []).filter((piece) => piece.trim() !== '')
+  const reader = { pieces, at: 0 }
+  const { choices } = readChoices(reader, undefined)
+  assert(reader.at === pieces.length && choices.length === 1, `syntax '${syntax}' does not parse`)
+  return choices[0]
 }
 
-const WORD = /[^\s[\]<>|]+|[[\]<>|]/g
-const AGAIN = '...'
-
-export function parseSyntax(syntax: string): readonly SyntaxArgument[] {
-  const parser = new SyntaxParser(syntax)
-  const found = parser.sequence()
-  assert(parser.ended, `command syntax: something is left over in '${syntax}'`)
-  return found
+interface Reader {
+  readonly pieces: readonly string[]
+  at: number
 }
 
-class SyntaxParser {
-  readonly #words: readonly string[]
-  readonly #syntax: string
-  #at = 0
-
-  constructor(syntax: string) {
-    this.#syntax = syntax
-    this.#words = syntax.match(WORD) ?? []
-  }
-
-  get ended(): boolean {
-    return this.#at === this.#words.length
-  }
-
-  sequence(): readonly SyntaxArgument[] {
-    const found: SyntaxArgument[] = []
-    for (;;) {
-      const word = this.#words[this.#at]
-      if (word === undefined || word === '|' || word === ']' || word === '>' || word === AGAIN) return found
-      const item = this.#item()
-      const last = found.at(-1)
-      // `a b [a b ...]` is `a b` once or more often.
-      if (item.optional && item.multiple && repeats(found, item)) {
-        const count = item.type === 'block' ? item.parts.length : 1
-        const again = found.splice(found.length - count, count)
-        found.push({ ...(count === 1 && last !== undefined ? again[0] : block(again)), multiple: true })
-      } else found.push(item)
-    }
-  }
-
-  #item(): SyntaxArgument {
-    const word = this.#next()
-    if (word === '[') return { ...this.#alternatives(']'), optional: true }
-    if (word === '<') return this.#alternatives('>')
-    if (!isToken(word)) return { ...ARGUMENT, name: word, type: TYPES.get(word) ?? 'string' }
-    const after = this.#words[this.#at]
-    const name = word.toLowerCase()
-    if (after === '<') {
-      this.#at++
-      return { ...this.#alternatives('>'), token: word, name }
-    }
-    const values: SyntaxArgument[] = []
-    for (let next = after; next !== undefined && /^[a-z0-9:-]+$/.test(next); next = this.#words[this.#at]) {
-      this.#at++
-      values.push({ ...ARGUMENT, name: next, type: TYPES.get(next) ?? 'string' })
-    }
-    if (values.length === 0) return { ...ARGUMENT, name, type: 'pure-token', token: word }
-    return { ...(values.length === 1 ? values[0] : block(values)), token: word }
-  }
-
-  #alternatives(end: string): SyntaxArgument {
-    const found: SyntaxArgument[] = []
-    let multiple = false
-    for (;;) {
-      const parts = this.sequence()
-      assert(parts.length > 0, `command syntax: nothing between brackets in '${this.#syntax}'`)
-      found.push(parts.length === 1 ? parts[0] : block(parts))
-      let word = this.#next()
-      if (word === AGAIN) {
-        multiple = true
-        word = this.#next()
-      }
-      if (word === end) break
-      assert(word === '|', `command syntax: '${end}' is missing in '${this.#syntax}'`)
-    }
-    if (found.length === 1) return { ...found[0], multiple: multiple || found[0].multiple }
-    return { ...ARGUMENT, name: found.map(({ name }) => name).join('|'), type: 'oneof', multiple, parts: found }
-  }
-
-  #next(): string {
-    const word = this.#words[this.#at++]
-    assert(word !== undefined, `command syntax: '${this.#syntax}' ends too early`)
-    return word
+/** Up to `closing`, which is consumed. */
+function readChoices(reader: Reader, closing: string | undefined): Pick<SyntaxGroup, 'choices' | 'repeats'> {
+  const choices: SyntaxItem[][] = [[]]
+  let repeats = false
+  for (;;) {
+    const piece = reader.pieces[reader.at]
+    if (piece !== undefined || closing === undefined) reader.at += piece === undefined ? 0 : 1
+    assert(piece !== undefined || closing === undefined, 'syntax: a bracket is not closed')
+    if (piece === closing) return { choices, repeats }
+    const items = choices[choices.length - 1]
+    if (piece === '[' || piece === '<') {
+      const inner = readChoices(reader, piece === '[' ? ']' : '>')
+      items.push({ kind: 'group', isOptional: piece === '[', ...inner })
+    } else if (piece === '|') choices.push([])
+    else if (piece === '...') repeats = true
+    else items.push({ kind: /[A-Z]/.test(piece) && !/[a-z]/.test(piece) ? 'token' : 'argument', text: piece })
   }
 }
 
-const ARGUMENT: Omit<SyntaxArgument, 'name' | 'type'> = { token: null, optional: false, multiple: false, parts: [] }
-
-function block(parts: readonly SyntaxArgument[]): SyntaxArgument {
-  return { ...ARGUMENT, name: parts.map(({ name }) => name).join('_'), type: 'block', parts }
+export function syntaxText(items: readonly SyntaxItem[]): string {
+  return items.map((item) => (item.kind === 'group' ? groupText(item) : item.text)).join(' ')
 }
 
-function repeats(before: readonly SyntaxArgument[], item: SyntaxArgument): boolean {
-  const parts = item.type === 'block' ? item.parts : [item]
-  const last = before.slice(-parts.length)
-  const same = (part: SyntaxArgument, i: number): boolean => part.name === last[i]?.name && part.type === last[i].type
-  return last.length === parts.length && item.token === null && parts.every(same)
-}
-
-function isToken(word: string): boolean {
-  return /^[A-Z][A-Z0-9-]*$/.test(word)
+function groupText(group: SyntaxGroup): string {
+  const inner = group.choices.map(syntaxText).join('|') + (group.repeats ? ' ...' : '')
+  return group.isOptional ? `[${inner}]` : `<${inner}>`
 }

@@ -1,5 +1,5 @@
 /**
- * A whole server: the node and its doors, wired over ports. The real process (cli/start-node.ts) and the simulator start
+ * A whole server: the node and its doors, wired over ports. The real process (embedding/node-host.ts) and the simulator start
  * exactly this.
  */
 

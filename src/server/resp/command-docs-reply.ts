@@ -1,6 +1,6 @@
 /** COMMAND DOCS: the command table's words in the form of Redis 7's. */
 
-import { parseSyntax, type SyntaxArgument } from '../../protocol/command-syntax.ts'
+import { type CommandArgument, commandArguments } from '../../protocol/command-arguments.ts'
 import { COMMAND_SPECS, COMMANDS_BY_NAME, type CommandSpec } from '../../protocol/command-table.ts'
 import { arrayReply, bulkText, integerReply, mapReply, setReply, simpleString } from '../../protocol/resp-reply.ts'
 import type { DoorReply } from './door.ts'
@@ -26,7 +26,7 @@ function entryOf(spec: CommandSpec): Pair {
     text('group', doc.group),
     text('complexity', doc.complexity),
   ]
-  const found = parseSyntax(doc.syntax)
+  const found = commandArguments(doc.syntax)
   if (found.length > 0) {
     const keys = { next: 0 }
     pairs.push([bulkText('arguments'), arrayReply(found.map((argument) => argumentOf(spec, argument, keys)))])
@@ -36,7 +36,7 @@ function entryOf(spec: CommandSpec): Pair {
 }
 
 /** `keys.next`: the key specification of COMMAND INFO that the next key belongs to. */
-function argumentOf(spec: CommandSpec, argument: SyntaxArgument, keys: { next: number }): Uint8Array {
+function argumentOf(spec: CommandSpec, argument: CommandArgument, keys: { next: number }): Uint8Array {
   const { name, type, token, optional, multiple, parts } = argument
   const pairs: Pair[] = [text('name', name), text('type', type)]
   if (type === 'key') {

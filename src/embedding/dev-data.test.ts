@@ -3,12 +3,14 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { freePort } from '../chaos/free-port.ts'
 import { bumpIncarnation, createNodeDirectory, readIdentity } from '../platform/data-directory.ts'
 import type { Outcome } from '../platform/failure.ts'
 import { sampleIdentity } from '../platform/identity.testkit.ts'
 import { type DevData, mergeShape, openDevData, readShape } from './dev-data.ts'
 
-const SHAPE = { nodes: 3, groups: 2, replicas: 3, slotCount: 16, host: '127.0.0.1', port: 41_000 }
+const SHAPE = { nodes: 3, groups: 2, replicas: 3, slotCount: 16, host: '127.0.0.1', port: await freePort() }
+const OTHER_PORT = await freePort()
 
 let root: string
 
@@ -63,15 +65,18 @@ test('other ports reach every identity; what the node has become since stays', a
   const first = await opened(SHAPE)
   await first.lock.release()
   bumpIncarnation(join(root, 'node-2'), first.identities[1])
-  const second = await opened({ port: 42_000 })
+  const second = await opened({ port: OTHER_PORT })
   await second.lock.release()
-  expect(second.identities.map(({ port }) => port)).toEqual([42_000, 42_010, 42_020])
+  expect(second.identities.map(({ port }) => port)).toEqual([OTHER_PORT, OTHER_PORT + 10, OTHER_PORT + 20])
   expect(second.identities[0].peers.map(({ peerAddress }) => peerAddress)).toEqual([
-    '127.0.0.1:42014',
-    '127.0.0.1:42024',
+    `127.0.0.1:${OTHER_PORT + 14}`,
+    `127.0.0.1:${OTHER_PORT + 24}`,
   ])
-  expect(readIdentity(join(root, 'node-2'))).toMatchObject({ ok: true, value: { port: 42_010, incarnation: 1 } })
-  expect(readShape(root)).toMatchObject({ ok: true, value: { port: 42_000 } })
+  expect(readIdentity(join(root, 'node-2'))).toMatchObject({
+    ok: true,
+    value: { port: OTHER_PORT + 10, incarnation: 1 },
+  })
+  expect(readShape(root)).toMatchObject({ ok: true, value: { port: OTHER_PORT } })
 })
 
 test('the data is locked while it is open, and free after a failure', async () => {

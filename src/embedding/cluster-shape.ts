@@ -43,7 +43,13 @@ export function completeShape(given: Partial<ClusterShape>): Outcome<ClusterShap
 }
 
 function shapeProblem(shape: ClusterShape): Outcome<never> | null {
-  const { nodes, groups, replicas, slotCount, port } = shape
+  const { nodes, groups, replicas, slotCount, host, port } = shape
+  const numbers = { '--nodes': nodes, '--groups': groups, '--replicas': replicas, '--slots': slotCount, '--port': port }
+  for (const [flag, value] of Object.entries(numbers)) {
+    if (!Number.isSafeInteger(value)) return usage(`${flag} ${String(value)} is no whole number`, 'give a whole number')
+  }
+  if (typeof host !== 'string' || host === '')
+    return usage(`--host ${String(host)} is no host name`, 'give for example 127.0.0.1')
   if (nodes < 1 || nodes > MAX_NODES) return usage(`--nodes ${nodes} is out of range`, `give 1 to ${MAX_NODES}`)
   if (slotCount < 1 || slotCount > REDIS_SLOT_COUNT || (slotCount & (slotCount - 1)) !== 0) {
     return usage(`--slots ${slotCount} is no power of two up to ${REDIS_SLOT_COUNT}`, 'give for example 1024')

@@ -105,8 +105,18 @@ export function mergeShape(
   return completeShape({ ...existing, host: given.host ?? existing.host, port: given.port ?? existing.port })
 }
 
+/**
+ * `recorded`: the nodes listen where the data says, and a change of host or port goes on record. `free`: they listen elsewhere this time,
+ * so what is on record is neither asked for nor changed.
+ */
+export type PortsInUse = 'recorded' | 'free'
+
 /** Opens the data of a cluster, or makes it. On success the lock is held, on failure it is not. */
-export async function openDevData(root: string, given: Partial<ClusterShape>): Promise<Outcome<DevData>> {
+export async function openDevData(
+  root: string,
+  given: Partial<ClusterShape>,
+  ports: PortsInUse = 'recorded',
+): Promise<Outcome<DevData>> {
   const before = readShape(root)
   if (!before.ok) return before
   const wanted = mergeShape(root, before.value, given)
@@ -115,12 +125,17 @@ export async function openDevData(root: string, given: Partial<ClusterShape>): P
   if (!made.ok) return made
   const lock = await lockDataDirectory(root, 'stop the `quorate dev` that runs on it, or give another --data')
   if (!lock.ok) return lock
-  const outcome = await openLocked(root, given, lock.value)
+  const outcome = await openLocked(root, given, ports, lock.value)
   if (!outcome.ok) await lock.value.release()
   return outcome
 }
 
-async function openLocked(root: string, given: Partial<ClusterShape>, lock: HeldLock): Promise<Outcome<DevData>> {
+async function openLocked(
+  root: string,
+  given: Partial<ClusterShape>,
+  ports: PortsInUse,
+  lock: HeldLock,
+): Promise<Outcome<DevData>> {
   // Read again: before the lock was ours, another supervisor may have made the cluster.
   const file = readShape(root)
   if (!file.ok) return file
@@ -130,11 +145,11 @@ async function openLocked(root: string, given: Partial<ClusterShape>, lock: Held
   const nodeLocks = file.value === null ? succeed([]) : await lockNodes(root, shape.nodes)
   if (!nodeLocks.ok) return nodeLocks
   try {
-    const free = await checkPortsFree(shape.host, allPorts(shape))
+    const free = ports === 'free' ? succeed(null) : await checkPortsFree(shape.host, allPorts(shape))
     if (!free.ok) return free
     const { value: existing } = file
     const identities = withSystemErrors(root, () =>
-      existing === null ? makeCluster(root, shape) : checkCluster(root, existing, shape),
+      existing === null ? makeCluster(root, shape) : checkCluster(root, existing, shape, ports),
     )
     return identities.ok ? succeed({ root, shape, identities: identities.value, lock }) : identities
   } finally {
@@ -192,7 +207,12 @@ function leftover(directory: string): Outcome<never> {
 }
 
 /** Every node's directory is there, of this cluster, and knows the addresses of this start. */
-function checkCluster(root: string, file: ClusterFile, shape: ClusterShape): Outcome<NodeIdentity[]> {
+function checkCluster(
+  root: string,
+  file: ClusterFile,
+  shape: ClusterShape,
+  ports: PortsInUse,
+): Outcome<NodeIdentity[]> {
   const identities: NodeIdentity[] = []
   for (const planned of planIdentities(shape, file.clusterId, '')) {
     const directory = nodeDirectory(root, planned.nodeId)
@@ -212,7 +232,7 @@ function checkCluster(root: string, file: ClusterFile, shape: ClusterShape): Out
     }
     identities.push({ ...found.value, host: planned.host, port: planned.port, peers: planned.peers })
   }
-  return readdress(root, file, shape, identities)
+  return ports === 'free' ? succeed(identities) : readdress(root, file, shape, identities)
 }
 
 /** The plan follows from the shape alone, so a shape that was tampered with shows. */
