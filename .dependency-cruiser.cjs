@@ -6,7 +6,9 @@
  * Rooms of one layer never import each other. platform/ and simulation/ implement ports and see everything below the
  * entry points; only entry points (embedding, cli, bench, chaos, simulation's main, tests) import them.
  */
-const BELOW_NODE = 'base protocol ports raft wal store kv transport metadata/tree replication migration master'.split(' ')
+const BELOW_NODE = 'base protocol ports raft wal store kv transport metadata/tree replication migration master'.split(
+  ' ',
+)
 const LAYERS = [
   ['base', []],
   ['protocol', ['base']],

@@ -12,7 +12,7 @@
  * So at no log position do two groups serve a slot: B enables only what A has disabled, and A resumes only what B has refused.
  */
 import { asLogIndex, asSlotId, type LogIndex, type SlotId } from '../../base/brand.ts'
-import { EMPTY_BYTES } from '../../base/bytes.ts'
+import { DecodeError, EMPTY_BYTES } from '../../base/bytes.ts'
 import { type Generation, generationParts, type KeySpace, makeGeneration } from '../../ports/key-space.ts'
 import {
   FIRST_CURSOR,
@@ -157,7 +157,7 @@ function stage(ground: MoveGround, reconfigId: number, parts: readonly StagePart
       continue
     }
     if (part.next.sourceGeneration !== slot.cursor.sourceGeneration && !restart(ground, slot)) return 'exhausted'
-    stagePart(ground, slot, part, index)
+    if (!stagePart(ground, slot, part, index)) return 'malformed'
   }
   return outcome
 }
@@ -174,12 +174,19 @@ function restart({ slots, sessions }: MoveGround, slot: MovingSlot): boolean {
   return true
 }
 
+/** False: the session records are none. No source sends such; were they in the log all the same, every replica passes over them alike. */
 function stagePart(
   { keySpace, sessions, hints }: MoveGround,
   slot: MovingSlot,
   part: StagePart,
   index: LogIndex,
-): void {
+): boolean {
+  try {
+    sessions.stage(slot.slot, part.sessions)
+  } catch (error) {
+    if (error instanceof DecodeError) return false
+    throw error
+  }
   for (const { key, value, expiresAtMs } of part.items) {
     if (value !== null) {
       keySpace.put(slot.slot, slot.generation, key, value, expiresAtMs, index)
@@ -188,8 +195,8 @@ function stagePart(
       keySpace.remove(slot.slot, slot.generation, key, index)
     }
   }
-  sessions.stage(slot.slot, part.sessions)
   slot.cursor = part.next
+  return true
 }
 
 // --- The hand-over ----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import { latin1Text } from '../../base/bytes.ts'
 
 /** Of one move. What a change counts for beside its key: about what it takes in memory. */
 const JOURNAL_BYTES = 16 * 1024 * 1024
-const CHANGE_BYTES = 96
+const CHANGE_BYTES = 160
 
 export interface ChangedKey {
   readonly key: Uint8Array
@@ -18,8 +18,8 @@ export interface ChangedKey {
 
 export class ChangeJournal {
   readonly #maxBytes: number
-  /** In log order. */
-  readonly #changes = new Map<SlotId, ChangedKey[]>()
+  /** Each key once, in the order of their last changes: a reader that takes what fits never looks at the rest. */
+  readonly #changes = new Map<SlotId, Map<string, ChangedKey>>()
   /** Slots of which changes were dropped as no longer needed, and through which index. */
   readonly #trimmedThrough = new Map<SlotId, number>()
   #bytes = 0
@@ -32,11 +32,14 @@ export class ChangeJournal {
   }
 
   note(slot: SlotId, key: Uint8Array, index: LogIndex): void {
-    const changes = this.#changes.get(slot)
-    const change = { key: key.slice(), index }
-    if (changes === undefined) this.#changes.set(slot, [change])
-    else changes.push(change)
-    this.#bytes += key.length + CHANGE_BYTES
+    let changes = this.#changes.get(slot)
+    if (changes === undefined) {
+      changes = new Map()
+      this.#changes.set(slot, changes)
+    }
+    const name = latin1Text(key)
+    if (!changes.delete(name)) this.#bytes += key.length + CHANGE_BYTES
+    changes.set(name, { key: key.slice(), index })
     if (this.#bytes <= this.#maxBytes) return
     this.#changes.clear()
     this.#bytes = 0
@@ -45,18 +48,14 @@ export class ChangeJournal {
   }
 
   /** The slot's keys that changed above `index`, each once, in the order of their last changes; null: it does not reach back so far. */
-  changedAbove(slot: SlotId, index: number): readonly ChangedKey[] | null {
+  changedAbove(slot: SlotId, index: number): Iterable<ChangedKey> | null {
     if (index < this.#completeAbove || index < (this.#trimmedThrough.get(slot) ?? 0)) return null
-    const changes = this.#changes.get(slot) ?? []
-    const seen = new Set<string>()
-    const found: ChangedKey[] = []
-    for (let at = changes.length - 1; at >= 0 && changes[at].index > index; at--) {
-      const name = latin1Text(changes[at].key)
-      if (seen.has(name)) continue
-      seen.add(name)
-      found.push(changes[at])
-    }
-    return found.reverse()
+    return changesAbove(this.#changes.get(slot), index)
+  }
+
+  /** Keys of the slot that have changed and are not at the destination, as far as is known here. */
+  pendingKeys(slot: SlotId): number {
+    return this.#changes.get(slot)?.size ?? 0
   }
 
   /** Changes of the slot up to `index` are at the destination. */
@@ -65,12 +64,16 @@ export class ChangeJournal {
     this.#trimmedThrough.set(slot, index)
     const changes = this.#changes.get(slot)
     if (changes === undefined) return
-    let count = 0
-    while (count < changes.length && changes[count].index <= index) {
-      this.#bytes -= changes[count].key.length + CHANGE_BYTES
-      count++
+    for (const [name, change] of changes) {
+      if (change.index > index) return
+      changes.delete(name)
+      this.#bytes -= change.key.length + CHANGE_BYTES
     }
-    if (count === changes.length) this.#changes.delete(slot)
-    else changes.splice(0, count)
+    this.#changes.delete(slot)
   }
+}
+
+function* changesAbove(changes: ReadonlyMap<string, ChangedKey> | undefined, index: number): Iterable<ChangedKey> {
+  if (changes === undefined) return
+  for (const change of changes.values()) if (change.index > index) yield change
 }

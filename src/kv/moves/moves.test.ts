@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { present } from '../../base/assert.ts'
 import { asSlotId } from '../../base/brand.ts'
+import { latin1Text } from '../../base/bytes.ts'
+import { FIRST_CURSOR } from '../../protocol/move-command.ts'
 import { MoveWorld, move, NO_PEER } from './move-world.testkit.ts'
 
 const ALL = Array.from({ length: 16 }, (_, slot) => slot)
@@ -103,6 +106,70 @@ describe('a move', () => {
     expect(world.destination.onSlot(world.source.slotOf(KEY), 'DBSIZE')).toBe(':50\r\n')
   })
 
+  it('a large value goes alone, whether a walk or the journal finds it', () => {
+    for (const before of [true, false]) {
+      const world = worldWith(0)
+      const writeAll = (): void => {
+        for (let i = 0; i < 30; i++) world.write('SET', `{k}${i}`, 'x'.repeat(i % 10 === 5 ? 5000 : 60))
+      }
+      if (before) writeAll()
+      world.begin(1, ALL)
+      if (!before) {
+        world.stageAll(1)
+        writeAll()
+      }
+      let large = 0
+      for (let parts = world.parts(1); parts.length > 0; parts = world.parts(1)) {
+        for (const { items } of parts) {
+          const sizes = items.map(({ value }) => value?.length ?? 0)
+          if (sizes.includes(5000)) large++
+          // Keys that share their hash stay together: few do.
+          if (sizes.includes(5000)) expect(items.length).toBeLessThan(4)
+          else expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(500)
+        }
+        move(world.destination, { kind: 'stage', reconfigId: 1, parts })
+      }
+      expect(large).toBe(3)
+    }
+  })
+
+  it('bounds a part of tombstones, too', () => {
+    const world = worldWith(0)
+    const key = (i: number): string => `{k}${'x'.repeat(100)}${i}`
+    for (let i = 0; i < 50; i++) world.write('SET', key(i), 'v')
+    world.begin(1, ALL)
+    world.stageAll(1)
+    for (let i = 0; i < 50; i++) world.write('DEL', key(i))
+    // No journal tells what was changed.
+    world.source.restart()
+    for (let parts = world.parts(1); parts.length > 0; parts = world.parts(1)) {
+      for (const { items } of parts) expect(items.length).toBeLessThan(5)
+      move(world.destination, { kind: 'stage', reconfigId: 1, parts })
+    }
+    const index = world.disable(1)
+    world.stageAll(1, index)
+    expect(world.enable(1, index)).toBe('done')
+    expect(world.destination.onSlot(world.source.slotOf(KEY), 'DBSIZE')).toBe(':0\r\n')
+  })
+
+  it('goes on only with a replica that has applied what the cursor rests on', () => {
+    const world = worldWith(40)
+    const behind = new MoveWorld()
+    world.begin(1, ALL)
+    // Another replica of the source applies all but the last write.
+    const through = world.source.log.length
+    const slot = asSlotId(world.source.slotOf('key-7'))
+    world.write('SET', 'key-7', 'new')
+    for (const entry of world.source.log.slice(0, through)) behind.source.machine.apply(entry)
+    const first = world.source.machine.readPart(1, slot, FIRST_CURSOR, 0, 10)
+    const next = present(first, 'a part').next
+    // The walk has begun at the write's index: streaming will not tell of it, so what lies before must not be walked.
+    expect(behind.source.machine.readPart(1, slot, next, 0, 10_000)).toBe(null)
+    behind.source.machine.apply(present(world.source.log.at(-1), 'the write'))
+    const items = present(behind.source.machine.readPart(1, slot, next, 0, 10_000), 'a part').items
+    expect(items.map(({ value }) => latin1Text(present(value, 'a value')))).toContain('new')
+  })
+
   it('lets expiry never run backwards', () => {
     const world = worldWith(0)
     world.write('SET', KEY, 'v', 'PX', '100')
@@ -145,6 +212,18 @@ describe('what is refused', () => {
     world.stageAll(1, index)
     world.enable(1, index)
     expect(world.read('GET', 'key-1')).toBe('$3\r\nnew\r\n')
+  })
+
+  it('session records that are none: nothing is staged, and nothing breaks', () => {
+    const world = worldWith(10)
+    world.begin(1, ALL)
+    const parts = world.parts(1).map((part) => ({ ...part, sessions: Uint8Array.of(1, 2, 3) }))
+    expect(move(world.destination, { kind: 'stage', reconfigId: 1, parts }).outcome).toBe('malformed')
+    world.stageAll(1)
+    const index = world.disable(1)
+    world.stageAll(1, index)
+    expect(world.enable(1, index)).toBe('done')
+    expect(world.read('GET', 'key-1')).toBe('$7\r\nvalue-1\r\n')
   })
 
   it('BEGIN where the slots are not, are already, follow another reconfig, or are on the move', () => {

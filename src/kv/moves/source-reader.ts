@@ -39,9 +39,13 @@ const SCAN_KEYS = 128
 /** What an item takes beside key and value. */
 const ITEM_BYTES = 32
 
+function itemBytes(key: Uint8Array, value: Uint8Array | null | undefined): number {
+  return ITEM_BYTES + key.length + (value?.length ?? 0)
+}
+
 /**
- * The part after `cursor`, about `maxBytes` long (one key's state is never split). Null: the destination has everything, and no part is wanted
- * for the index alone, which `throughIndex` asks for.
+ * The part after `cursor`, of `maxBytes` at most, or one key's state alone, which is never split. Null: the destination has everything, and no part is
+ * wanted for the index alone, which `throughIndex` asks for; or this replica has not applied yet what the cursor rests on.
  */
 export function readPart(
   ground: SourceGround,
@@ -55,6 +59,8 @@ export function readPart(
     move.slots.find((candidate) => candidate.slot === slot),
     `slot ${slot} is not in move ${move.reconfigId}`,
   )
+  // A new leader may have applied less than the one before it had read: what changed in between no later part would tell of.
+  if (ground.appliedIndex < cursor.index) return null
   const reader = new PartReader(ground, move, part, cursor, maxBytes)
   const sourceGeneration = ground.slots.generation(slot)
   if (cursor.sourceGeneration !== sourceGeneration) return reader.walk(beginWalk(ground, sourceGeneration, 0))
@@ -103,12 +109,11 @@ class PartReader {
         return this.#finish({ ...at, stage, position: 0 })
       }
       default: {
-        const gone: Uint8Array[] = []
         const position = this.#scan(this.#part.generation, at.position, (key, _value, _expiresAtMs, changedAt) => {
-          if (changedAt > at.above) gone.push(key.slice())
+          if (changedAt > at.above) this.#add(key.slice(), null, 0)
         })
         // A key that was set again is newer than `above`, too: the keys' walk has it, or the streaming will.
-        for (const key of gone) if (this.#stored(key) === null) this.#add(key, null, 0)
+        for (const item of this.#items.splice(0)) if (this.#stored(item.key) === null) this.#items.push(item)
         if (position !== SCAN_END) return this.#finish({ ...at, position })
         return this.#finish({ ...at, stage: STAGE_STREAMING, position: 0, above: 0 })
       }
@@ -123,14 +128,15 @@ class PartReader {
     const changed = this.#move.journal?.changedAbove(slot, index) ?? null
     const records = sessions.exportFrom(slot, 0, index, this.#maxBytes)
     if (changed === null || records.next !== null) return this.#walkAbove(index)
+    this.#bytes = records.records.length
     let through: number = appliedIndex
     for (const { key, index: changedAt } of changed) {
-      if (this.#bytes >= this.#maxBytes) {
+      const stored = this.#stored(key)
+      if (this.#bytes > 0 && this.#bytes + itemBytes(key, stored?.value) > this.#maxBytes) {
         // What is left changed at `changedAt` or later; keys of that entry may be among those taken.
         through = changedAt - 1
         break
       }
-      const stored = this.#stored(key)
       if (stored === null) this.#add(key, null, 0)
       else this.#add(key, stored.value.slice(), stored.expiresAtMs)
     }
@@ -155,7 +161,7 @@ class PartReader {
 
   #add(key: Uint8Array, value: Uint8Array | null, expiresAtMs: number): void {
     this.#items.push({ key, value, expiresAtMs })
-    this.#bytes += ITEM_BYTES + key.length + (value?.length ?? 0)
+    this.#bytes += itemBytes(key, value)
   }
 
   /** Visits keys until the part is full; returns where to go on, or SCAN_END. */
@@ -173,14 +179,14 @@ class PartReader {
       let tooMuch = false
       const next = keySpace.scan(this.#part.slot, generation, position, limit, (key, stored) => {
         seen++
-        // The keys of one hash are never split, so of one look at least: what is too much is looked at again, with less at once.
-        tooMuch ||= limit > 1 && this.#bytes > this.#maxBytes
         if (!tooMuch) visit(key, stored.value, stored.expiresAtMs, stored.modificationIndex)
+        // The keys of one hash are never split: a part that begins with them takes them whole, and others leave them to the next part.
+        tooMuch ||= this.#bytes > this.#maxBytes && (limit > 1 || items > 0)
       })
       if (tooMuch) {
         this.#items.length = items
         this.#bytes = bytes
-        if (bytes >= this.#maxBytes) return position
+        if (limit === 1) return position
         limit = Math.max(1, limit >> 3)
         continue
       }
