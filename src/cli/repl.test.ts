@@ -203,14 +203,14 @@ test('a transaction shows in the prompt; one that lost its connection runs no co
   await terminal.sees('QUEUED')
   for (const socket of sockets) socket.destroy()
   await terminal.sees(`-- connected to ${address} again`)
+  await terminal.sees(`${address}(TX lost)> `)
+  const lost = '(error) the transaction was lost with its connection; nothing of it was run;'
+  terminal.type('put a 2\r')
+  await terminal.sees(`${lost} end it with DISCARD`)
+  await terminal.sees(`${address}(TX lost)> `)
+  terminal.type('exec\r')
+  await terminal.sees(`${lost} begin it again`)
   await terminal.sees(`${address}> `)
-  for (const line of ['put a 2', 'exec']) {
-    terminal.type(`${line}\r`)
-    await terminal.sees(
-      '(error) the transaction was lost with its connection; nothing of it was run; end it with DISCARD',
-    )
-    await terminal.sees(`${address}> `)
-  }
   terminal.type('put a 3\r')
   await terminal.sees('stored')
   expect(asked).toEqual(['multi', 'SET a 1', 'SET a 3'])

@@ -10,6 +10,8 @@ import { PromptHistory } from './prompt/prompt-history.ts'
 import { type Format, pushOutput, resultOutput } from './prompt/result-output.ts'
 import type { TerminalSource } from './prompt/terminal-input.ts'
 
+const TRANSACTION_SHOWN = { none: '', open: '(TX)', lost: '(TX lost)' } as const
+
 export interface ReplOptions {
   readonly addresses: readonly string[]
   readonly input: TerminalSource
@@ -100,7 +102,7 @@ class RunningRepl {
     const { addresses, home } = this.#options
     const { address } = this.#session.link
     const name = address === null ? 'not connected' : address === addresses[0] ? (home ?? address) : address
-    return `${name}${this.#session.inTransaction ? '(TX)' : ''}> `
+    return `${name}${TRANSACTION_SHOWN[this.#session.transaction]}> `
   }
 
   #onLine(line: string): void {

@@ -19,6 +19,7 @@ export const LOCAL_TIMINGS: NodeTimings = {
   electionMsMax: 400,
 }
 
+const COMMON_OPTIONS: readonly (keyof QuorateOptions)[] = ['logger', 'timings', 'limits', 'onFatal', 'signal']
 const LOG_LEVELS: readonly QuorateLogLevel[] = ['silent', 'error', 'warn', 'info']
 const TIMER_MS_MAX = 2 ** 31 - 1
 
@@ -45,6 +46,19 @@ export function hostSettings(
     logger: (nodeId) => loggerOf(logger, nodeId),
     onFailure: (failure) => onFailure(errorOf(failure)),
   })
+}
+
+/** From plain JavaScript anything may come: a word that is none of the options is a typing error, and would else change nothing in silence. */
+export function unknownOption(options: unknown, known: readonly string[]): Outcome<never> | null {
+  if (typeof options !== 'object' || options === null) {
+    return fail('usage', `the options are ${options === null ? 'null' : typeof options}`, 'give an object, or nothing')
+  }
+  const all = [...known, ...COMMON_OPTIONS]
+  const name = Object.keys(options).find((key) => !all.includes(key))
+  if (name !== undefined) return fail('usage', `there is no option '${name}'`, `there are: ${all.join(', ')}`)
+  const { signal } = options as QuorateOptions
+  if (signal === undefined || signal instanceof AbortSignal) return null
+  return fail('usage', "'signal' is no AbortSignal", "give an AbortController's signal")
 }
 
 /** Options that are there but undefined are left to the defaults. */

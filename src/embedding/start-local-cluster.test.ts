@@ -93,6 +93,18 @@ describe('a cluster starts', () => {
   })
 })
 
+describe('options from plain JavaScript', () => {
+  test.each([
+    [{ nodez: 3 }, "no option 'nodez'"],
+    [null, 'null'],
+    [{ signal: {} }, 'AbortSignal'],
+  ])('%j is refused', async (options, words) => {
+    const error = await refusal(startLocalCluster(options as StartLocalClusterOptions))
+    expect(error.code).toBe('usage')
+    expect(error.message).toContain(words)
+  })
+})
+
 describe('nodes go and come back', () => {
   test('a leader is killed, the others go on; started again it knows what it missed', async () => {
     const cluster = await start()

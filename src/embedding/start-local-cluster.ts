@@ -11,10 +11,28 @@ import { type ClusterShape, completeShape, nodePort } from './cluster-shape.ts'
 import { type DevData, nodeDirectory, openDevData } from './dev-data.ts'
 import { hurryElections } from './first-leaders.ts'
 import type { HostSettings } from './node-host.ts'
-import { abortedError, fatalReporter, hostSettings, isWithin, LOCAL_TIMINGS, orThrow } from './options.ts'
+import {
+  abortedError,
+  fatalReporter,
+  hostSettings,
+  isWithin,
+  LOCAL_TIMINGS,
+  orThrow,
+  unknownOption,
+} from './options.ts'
 import { RunningCluster } from './running-cluster.ts'
 
 const DEFAULTS = { timings: LOCAL_TIMINGS, segmentBytes: null, logger: 'silent' } as const
+const KNOWN_OPTIONS: readonly (keyof StartLocalClusterOptions)[] = [
+  'nodes',
+  'groups',
+  'replicas',
+  'slots',
+  'data',
+  'host',
+  'port',
+  'readyTimeoutMs',
+]
 const READY_WITHIN_MS = 30_000
 const TEMPORARY_PREFIX = 'quorate-'
 
@@ -23,6 +41,8 @@ const TEMPORARY_PREFIX = 'quorate-'
  * {@link QuorateError}; then nothing of the cluster is left running, locked or on disk.
  */
 export async function startLocalCluster(options: StartLocalClusterOptions = {}): Promise<LocalCluster> {
+  const problem = unknownOption(options, KNOWN_OPTIONS)
+  if (problem !== null) return orThrow(problem)
   const { signal, readyTimeoutMs = READY_WITHIN_MS } = options
   const shape = orThrow(givenShape(options))
   // Of a node's failure while it starts the promise tells.

@@ -12,7 +12,7 @@ import type { QuorateNode, QuorateNodeState, QuorateNodeStatus, StartNodeOptions
 import { completeShape, planIdentities } from './cluster-shape.ts'
 import { hurryElections } from './first-leaders.ts'
 import { type NodeAddresses, NodeHost } from './node-host.ts'
-import { abortedError, errorOf, fatalReporter, hostSettings, isWithin, orThrow } from './options.ts'
+import { abortedError, errorOf, fatalReporter, hostSettings, isWithin, orThrow, unknownOption } from './options.ts'
 import type { QuorateError } from './quorate-error.ts'
 import { whenServing } from './serving.ts'
 
@@ -23,6 +23,8 @@ const DEFAULTS = { timings: DEFAULT_TIMINGS, segmentBytes: DEFAULT_LIMITS.segmen
  * majority of its groups' members runs. Rejects with a {@link QuorateError}; then nothing of the node is left running or locked.
  */
 export async function startNode(options: StartNodeOptions): Promise<QuorateNode> {
+  const problem = unknownOption(options, ['data', 'create', 'port'])
+  if (problem !== null) return orThrow(problem)
   const { signal } = options
   const checked = orThrow(checkOptions(options))
   if (signal?.aborted) throw abortedError(signal)

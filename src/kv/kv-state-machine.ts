@@ -153,6 +153,15 @@ export class KvStateMachine implements StateMachine, DigestSource {
     return this.#slots.lastReconfig(slot) >= reconfigId
   }
 
+  /** Keys of the slots that it owns; as DBSIZE, with those that have expired and are not yet removed. */
+  keyCount(): number {
+    let keys = 0
+    for (let slot = 0; slot < this.#slots.slotCount; slot++) {
+      if (this.#slots.owns(slot)) keys += this.keySpace.count(asSlotId(slot), this.#slots.generation(asSlotId(slot)))
+    }
+    return keys
+  }
+
   /** The group's own limits, as its log has them. */
   get limits(): KvLimits {
     return this.#limits

@@ -20,6 +20,8 @@ const DIGITS = 17
 /** Redis's MAX_LONG_DOUBLE_CHARS. */
 const TEXT_BYTES_END = 5 * 1024
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/
+/** As strtold takes it; the power is of two. */
+const HEXADECIMAL = /^([+-]?)0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?\d{1,9}))?$/
 const INFINITE = /^[+-]?inf(?:inity)?$/i
 
 export const LONG_DOUBLE_ZERO: LongDouble = { mantissa: 0n, exponent: 0 }
@@ -30,7 +32,7 @@ export function parseLongDouble(bytes: Uint8Array): LongDouble | 'infinite' | nu
   const text = latin1Text(bytes)
   if (INFINITE.test(text)) return 'infinite'
   const match = DECIMAL.exec(text)
-  if (match === null) return null
+  if (match === null) return parseHexadecimal(text)
   const [, sign, whole, fraction = '', power = '0'] = match
   if (whole.length + fraction.length === 0) return null
   const digits = BigInt(whole + fraction)
@@ -40,6 +42,20 @@ export function parseLongDouble(bytes: Uint8Array): LongDouble | 'infinite' | nu
   if (Math.abs(scale) > 2 * TEXT_BYTES_END) return null
   const rounded =
     scale >= 0 ? roundedRatio(digits * 10n ** BigInt(scale), 1n) : roundedRatio(digits, 10n ** BigInt(-scale))
+  if (rounded === null || rounded.mantissa === 0n) return null
+  return sign === '-' ? { mantissa: -rounded.mantissa, exponent: rounded.exponent } : rounded
+}
+
+function parseHexadecimal(text: string): LongDouble | null {
+  const match = HEXADECIMAL.exec(text)
+  if (match === null) return null
+  const [, sign, whole, fraction = '', power = '0'] = match
+  if (whole.length + fraction.length === 0) return null
+  const digits = BigInt(`0x${whole}${fraction}`)
+  if (digits === 0n) return LONG_DOUBLE_ZERO
+  const scale = Number(power) - 4 * fraction.length
+  if (Math.abs(scale) > 8 * TEXT_BYTES_END) return null
+  const rounded = scale >= 0 ? roundedRatio(digits << BigInt(scale), 1n) : roundedRatio(digits, 1n << BigInt(-scale))
   if (rounded === null || rounded.mantissa === 0n) return null
   return sign === '-' ? { mantissa: -rounded.mantissa, exponent: rounded.exponent } : rounded
 }

@@ -121,6 +121,13 @@ export class QuorateNode {
     return this.#replicas.get(group)
   }
 
+  /** Keys of the groups that this node has a replica of, as applied here: for people, not for decisions. Counts every slot. */
+  keyCount(): number {
+    let keys = 0
+    for (const { machine } of this.#replicas.values()) if (machine instanceof KvStateMachine) keys += machine.keyCount()
+    return keys
+  }
+
   replicas(): IterableIterator<RaftReplica> {
     return this.#replicas.values()
   }

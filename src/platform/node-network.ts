@@ -86,6 +86,10 @@ class NodeConnection implements Connection {
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#state === 'open') this.#reason = error.code ?? error.message
     })
+    socket.on('end', () => {
+      if (this.#state === 'open' && this.#handlers?.onEnd !== undefined) this.#handlers.onEnd()
+      else socket.end()
+    })
     socket.on('close', () => {
       this.#state = 'closed'
       this.#handlers?.onClose(this.#reason)
@@ -185,7 +189,12 @@ function socketWithSharedBuffer(handle: UserBufferHandle | null): OwnSocket {
       return true
     },
   }
-  const options = { onread, writableHighWaterMark: HIGH_WATER_BYTES, ...(handle === null ? {} : { handle }) }
+  const options = {
+    onread,
+    allowHalfOpen: true,
+    writableHighWaterMark: HIGH_WATER_BYTES,
+    ...(handle === null ? {} : { handle }),
+  }
   const socket = new Socket(options as SocketConstructorOpts)
   return {
     socket,
@@ -230,7 +239,7 @@ export class NodeNetwork implements Network {
       setImmediate(() => done({ code: 'failed', message: `${address} is no host:port` }, null))
       return
     }
-    const server = createServer({ pauseOnConnect: true, allowHalfOpen: false })
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true })
     server.on('connection', (accepted) => {
       onConnection(adopt(accepted))
     })

@@ -13,6 +13,8 @@ export interface ConnectionHandlers {
   onClose(reason: string): void
   /** The send buffer has drained after it stood at or above HIGH_WATER_BYTES. */
   onDrain?(): void
+  /** The other side sends no more, and may still read. Left out: the connection is closed then. */
+  onEnd?(): void
 }
 
 export interface Connection {

@@ -74,7 +74,7 @@ touch : generic : 3.2.1 : O(N) : key [key ...] : Count which of the keys exist.
 ttl : generic : 1.0.0 : O(1) : key : Return a key's remaining time in seconds.
 type : generic : 1.0.0 : O(1) : key : Return the type of a key's value.
 unlink : generic : 4.0.0 : O(1) : key [key ...] : Delete keys.
-wait : generic : 3.0.0 : O(1) : numreplicas timeout : Return how many replicas hold this connection's writes on disk.
+wait : generic : 3.0.0 : O(1) : numreplicas timeout : Return at once how many replicas hold this connection's writes on disk for certain: a quorum less one.
 discard : transactions : 2.0.0 : O(N) : - : Forget the transaction's commands.
 exec : transactions : 1.2.0 : Depends on commands in the transaction : - : Run the transaction's commands, all as one.
 multi : transactions : 1.2.0 : O(1) : - : Begin a transaction.
@@ -97,7 +97,7 @@ client setinfo : connection : 7.2.0 : O(1) : <LIB-NAME libname|LIB-VER libver> :
 client setname : connection : 2.6.9 : O(1) : connection-name : Name the connection.
 client tracking : connection : 6.0.0 : O(1) : <ON|OFF> : Turn client-side caching off; it is not offered.
 client trackinginfo : connection : 6.2.0 : O(1) : - : Tell that client-side caching is off.
-client unblock : connection : 5.0.0 : O(log N) : client-id [TIMEOUT|ERROR] : Wake a client that waits in WAIT.
+client unblock : connection : 5.0.0 : O(log N) : client-id [TIMEOUT|ERROR] : Accepted for compatibility: no command waits.
 client unpause : connection : 6.2.0 : O(N) : - : End CLIENT PAUSE.
 echo : connection : 1.0.0 : O(1) : message : Return the message.
 hello : connection : 6.0.0 : O(1) : [protover [AUTH username password] [SETNAME clientname]] : Choose the protocol version, and log in.

@@ -9,11 +9,15 @@ import { QuorateNode } from '../node/quorate-node.ts'
 import type { InfoSection, NodeInfo } from './resp/node-info.ts'
 import { RespServer } from './resp/resp-server.ts'
 
+const KEY_COUNT_LASTS_MS = 1000
+
 export class ServerNode {
   readonly node: QuorateNode
   readonly #ports: NodePorts
   readonly #config: NodeConfig
   #resp: RespServer | null = null
+  #keys = 0
+  #countAgainMs = 0
 
   constructor(ports: NodePorts, config: NodeConfig) {
     this.#ports = ports
@@ -69,7 +73,18 @@ export class ServerNode {
     }
   }
 
+  /** Counting looks at every slot: once a second at most, however often it is asked. */
+  #keyspaceFields(): readonly (readonly [string, string])[] {
+    const nowMs = this.#ports.clock.monotonicMs()
+    if (nowMs >= this.#countAgainMs) {
+      this.#keys = this.node.keyCount()
+      this.#countAgainMs = nowMs + KEY_COUNT_LASTS_MS
+    }
+    return this.#keys === 0 ? [] : [['db0', `keys=${this.#keys}`]]
+  }
+
   #infoFields(section: InfoSection): readonly (readonly [string, string | number])[] {
+    if (section === 'keyspace') return this.#keyspaceFields()
     if (section !== 'replication') return []
     const { groups } = this.node.status()
     // Positions in the groups' logs, together: what rises with every write.

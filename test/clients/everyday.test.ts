@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Cluster, finished, startCluster } from '../support/cluster.ts'
+import { type Cluster, eventually, finished, startCluster } from '../support/cluster.ts'
 
 const DIRECTORY = mkdtempSync(join(tmpdir(), 'quorate-clients-'))
 /** From the package redis-tools; the test script installs it where it can, and reports what is skipped for want of it. */
@@ -32,6 +32,24 @@ function followingNode(): number {
   const leaders = cluster.ready.groups.map(({ leader }) => leader)
   return cluster.nodeIds.find((id) => !leaders.includes(id)) ?? 1
 }
+
+describe('INFO keyspace', () => {
+  test('counts the keys of all groups, on every node', async () => {
+    const client = new Redis({ host: '127.0.0.1', port: cluster.port(1) })
+    try {
+      await client.flushall()
+      for (let i = 0; i < 40; i++) await client.set(`counted-${i}`, 'v')
+      for (const id of cluster.nodeIds) {
+        const node = new Redis({ host: '127.0.0.1', port: cluster.port(id) })
+        // A follower applies a moment later, and the count is a second old at most.
+        await eventually('the count', 10_000, async () => (await node.info('keyspace')).includes('db0:keys=40\r\n'))
+        node.disconnect()
+      }
+    } finally {
+      client.disconnect()
+    }
+  })
+})
 
 describe('ioredis', () => {
   test.each([1, 2, 3])('set, get, pipeline and MULTI through node %i', async (nodeId) => {

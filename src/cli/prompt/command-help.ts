@@ -45,10 +45,13 @@ function unknownTopic(topic: readonly string[], container: KnownCommand | undefi
 }
 
 function similar(word: string): string {
-  const close = COMMANDS.map(({ name }) => name).filter(
-    (name) => name.toUpperCase().includes(word) || distance(name.toUpperCase(), word) <= (word.length > 3 ? 2 : 1),
-  )
-  return close.length === 0 || word === '' ? '`help` lists the groups' : `perhaps ${close.slice(0, 5).join(', ')}`
+  const close = COMMANDS.map(({ name }) => ({ name, changes: distance(name.toUpperCase(), word) }))
+    .filter(({ name, changes }) => name.toUpperCase().includes(word) || changes <= (word.length > 2 ? 2 : 1))
+    .sort((a, b) => a.changes - b.changes)
+    .slice(0, 5)
+  return close.length === 0 || word === ''
+    ? '`help` lists the groups'
+    : `perhaps ${close.map(({ name }) => name).join(', ')}`
 }
 
 /** Levenshtein's: letters to change, add or drop. */

@@ -64,8 +64,10 @@ export class CommandSession {
     })
   }
 
-  get inTransaction(): boolean {
-    return this.#inTransaction
+  /** As the prompt shows it: begun, or gone with its connection and not yet given up by the user. */
+  get transaction(): 'none' | 'open' | 'lost' {
+    if (this.#lostTransaction) return 'lost'
+    return this.#inTransaction ? 'open' : 'none'
   }
 
   get isSubscribed(): boolean {
@@ -109,8 +111,9 @@ export class CommandSession {
   async #send(words: readonly Buffer[], shorthand: Shorthand | null): Promise<Result> {
     const [name, second] = words.slice(0, 2).map((word) => word.toString('latin1').toUpperCase())
     if (this.#lostTransaction) {
-      if (ENDS_TRANSACTION.has(name)) this.#lostTransaction = false
-      const mend = 'end it with DISCARD, and begin again'
+      const isOver = ENDS_TRANSACTION.has(name)
+      if (isOver) this.#lostTransaction = false
+      const mend = isOver ? 'begin it again' : 'end it with DISCARD, and begin again'
       return failed('lost-transaction', 'the transaction was lost with its connection; nothing of it was run', mend)
     }
     const opened = await this.link.open()

@@ -56,8 +56,11 @@ function parseNewExpiry(args: readonly Uint8Array[]): NewExpiry | string {
     }
     const kind = isWord(word, 'ex') || isWord(word, 'px') ? 'relative' : 'absolute'
     const known = kind === 'relative' || isWord(word, 'exat') || isWord(word, 'pxat')
-    if (!known || i + 1 === args.length || expiry !== AS_IT_IS) return SYNTAX_ERROR
-    expiry = { kind, unitMs: (word[0] | 0x20) === 0x65 ? 1000 : 1, amountText: args[++i] }
+    const unitMs = (word[0] | 0x20) === 0x65 ? 1000 : 1
+    // Once more the same is taken, as in Redis, and the last one counts.
+    const again = expiry === AS_IT_IS || (expiry.kind === kind && expiry.unitMs === unitMs)
+    if (!known || i + 1 === args.length || !again) return SYNTAX_ERROR
+    expiry = { kind, unitMs, amountText: args[++i] }
   }
   return expiry
 }

@@ -16,7 +16,7 @@ import {
   setReply,
   verbatimReply,
 } from '../../protocol/resp-reply.ts'
-import { clientIdOf, killFilter, matches, unknownType } from './client-filter.ts'
+import { killFilter, matches, unknownType } from './client-filter.ts'
 import { clientLine, clientTypeNamed, typeOf } from './client-line.ts'
 import { type ClientState, isClientAttribute } from './client-state.ts'
 import type { NamedReplies } from './commands.ts'
@@ -122,17 +122,14 @@ const trackingReply: DoorReply = (door, _client, words) => {
   return choice === 'off' ? OK_REPLY : SYNTAX_ERROR
 }
 
-const unblockReply: DoorReply = (door, _client, words) => {
+const unblockReply: DoorReply = (_door, _client, words) => {
   if (words.wordCount > 4) return subcommandSyntax(words)
   const reason = words.wordCount === 4 ? wordLower(words, 3) : 'timeout'
   if (reason !== 'timeout' && reason !== 'error') return BAD_REASON
   const text = wordText(words, 2)
   if (!INTEGER.test(text)) return NOT_AN_INTEGER
-  const id = clientIdOf(text)
-  const blocked = clients(door).find((client) => client.id === id)?.connection.blocked ?? null
-  if (blocked === null) return integerReply(0)
-  blocked.unblock(reason)
-  return integerReply(1)
+  // No command waits for anything but its group.
+  return integerReply(0)
 }
 
 const pauseReply: DoorReply = (door, _client, words) => {

@@ -26,7 +26,7 @@ export function unknownType(text: string): Uint8Array {
 }
 
 /** Ids are whole and count from 1; null: none. */
-export function clientIdOf(text: string): number | null {
+function clientIdOf(text: string): number | null {
   return /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : null
 }
 

@@ -19,11 +19,11 @@ export function typeOf(client: ClientState): ClientType {
 const SMALL_OUTPUT_BYTES = 16 * 1024
 
 function flagsOf(client: ClientState, state: ConnectionState): string {
-  const { transaction, blocked } = client.connection
+  const { transaction } = client.connection
   const flags = [
     isSubscriber(client) ? 'P' : '',
     transaction.open ? 'x' : '',
-    blocked !== null || state.paused ? 'b' : '',
+    state.paused ? 'b' : '',
     transaction.watchFailed ? 'd' : '',
     state.closing ? 'c' : '',
     client.noEvict ? 'e' : '',

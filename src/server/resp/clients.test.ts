@@ -1,5 +1,6 @@
 // Real Redis clients against the door on a real port: they must connect, set, get, pipeline and run transactions.
 import { execFile } from 'node:child_process'
+import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
@@ -22,6 +23,35 @@ async function cli(...args: string[]): Promise<string> {
   const { stdout } = await run('redis-cli', ['-p', String(door.port), ...args])
   return stdout
 }
+
+/** What a client hears that sends everything, closes its half, and reads. */
+function halfClosed(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    let heard = ''
+    socket.on('data', (bytes) => {
+      heard += bytes.toString('latin1')
+    })
+    socket.on('end', () => resolve(heard))
+    socket.on('error', reject)
+    socket.end(text)
+  })
+}
+
+describe('a client that closes its half after asking', () => {
+  it('gets all of its replies', async () => {
+    expect(await halfClosed(door.port, 'SET hc 1\r\n')).toBe('+OK\r\n')
+    expect(await halfClosed(door.port, 'PING\r\nGET hc\r\nPING\r\n')).toBe('+PONG\r\n$1\r\n1\r\n+PONG\r\n')
+    const many = await halfClosed(door.port, 'INCR n\r\n'.repeat(2000))
+    expect(many).toBe(Array.from({ length: 2000 }, (_, i) => `:${i + 1}\r\n`).join(''))
+  })
+
+  it('is closed where it only listened, or asked half of something', async () => {
+    expect(await halfClosed(door.port, 'SUBSCRIBE a\r\n')).toContain('subscribe')
+    expect(await halfClosed(door.port, '*2\r\n$3\r\nGET\r\n$10\r\nabc')).toBe('')
+    expect(await halfClosed(door.port, '')).toBe('')
+  })
+})
 
 describe('redis-cli', () => {
   it('runs single commands', async () => {

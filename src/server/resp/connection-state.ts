@@ -1,11 +1,6 @@
 /** What others see of a connection: its queues, and what it waits for. */
 import type { RequestWords } from '../../protocol/resp-parser.ts'
 
-/** A request that waits for something other than the router. Ends it with what it has: as if its time were over, or with an error. */
-export interface BlockedRequest {
-  unblock(how: 'timeout' | 'error'): void
-}
-
 /** What CLIENT LIST shows of a connection beside its ClientState. */
 export interface ConnectionState {
   readonly descriptor: number

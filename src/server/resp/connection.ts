@@ -21,7 +21,7 @@ import {
 } from '../../protocol/resp-parser.ts'
 import { errorReply, isErrorReply, NULL_REPLY, RESP2_NULL_ARRAY, toResp2 } from '../../protocol/resp-reply.ts'
 import { type ClientState, isSubscriber, newClient, resetClient } from './client-state.ts'
-import { argumentBytes, type BlockedRequest, type ConnectionState } from './connection-state.ts'
+import { argumentBytes, type ConnectionState } from './connection-state.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { Door, DoorCommand } from './door.ts'
 import { OutputGuard } from './output-guard.ts'
@@ -49,8 +49,6 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   replyMode: 'on' | 'off' | 'skip' = 'on'
   /** PUBLISHes whose receivers are being counted. */
   publishing = 0
-  /** What CLIENT UNBLOCK ends; null: the client waits for nothing. */
-  blocked: BlockedRequest | null = null
 
   readonly #door: Door
   readonly #dispatcher: Dispatcher
@@ -64,7 +62,6 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   /** Parts that the router has not answered. */
   #partsPending = 0
   #exclusive: Request | null = null
-  #exclusiveAbandoned: (() => void) | null = null
   /** The request at hand waits until it is the only one. */
   #waitsForEmpty = false
   /** The socket is paused, and requests may be left to parse. */
@@ -72,6 +69,8 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   /** CLIENT PAUSE holds the request at hand. */
   #paused = false
   #reading = false
+  /** The client sends no more. */
+  #inputEnded = false
   /** No more requests are read; closes when the last reply has been sent. */
   #closing = false
   #ended = false
@@ -108,6 +107,12 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     if (this.#stalled) this.proceed()
   }
 
+  /** As with Redis, what was asked is answered. Not heard of while the socket is paused: until then there may be requests to read. */
+  onEnd(): void {
+    this.#inputEnded = true
+    this.flush()
+  }
+
   onClose(): void {
     this.#abandon()
     this.#door.forget(this)
@@ -120,7 +125,6 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#first = null
     this.#last = null
     this.#pending = 0
-    if (this.#exclusive !== null) this.#exclusiveAbandoned?.()
     this.#exclusive = null
     this.transaction.close()
     this.#door.subscriptions.removeAll(this)
@@ -224,11 +228,10 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
     this.#onAnswered(request, reply)
   }
 
-  /** Nothing else is read until this request has its reply. `abandoned`: the connection has gone before. */
-  beginExclusive(request: Request, abandoned: (() => void) | null = null): void {
+  /** Nothing else is read until this request has its reply. */
+  beginExclusive(request: Request): void {
     assert(this.#pending === 1 && this.#exclusive === null, 'RespConnection.beginExclusive: not alone')
     this.#exclusive = request
-    this.#exclusiveAbandoned = abandoned
   }
 
   /** As the connection began, but for its id and what its library told about itself. Only where nothing is unanswered. */
@@ -260,7 +263,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
   }
 
   closeIfIdle(nowMs: number, timeoutMs: number): void {
-    const waits = this.#pending > 0 || this.#paused || this.blocked !== null || isSubscriber(this.client)
+    const waits = this.#pending > 0 || this.#paused || isSubscriber(this.client)
     if (waits || this.#closed || this.#closing || nowMs - this.lastInteractionMs < timeoutMs) return
     this.#door.logger.info('client closed: it said nothing for longer than timeout', { client: this.client.address })
     this.kill()
@@ -454,6 +457,7 @@ export class RespConnection implements ConnectionHandlers, RequestOwner {
       }
       if (this.#stalled && this.#hasRoom()) this.#readRest()
     } while (this.#first !== null && this.#first.reply !== null)
+    if (this.#inputEnded && this.#first === null && !this.#stalled) return this.closeAfterReplies()
     // Our own requests wake us when they are answered; the reader or the router may have room again without a word.
     if (this.#stalled && this.#pending === 0 && !this.#paused) this.#door.awaitRoom(this)
   }

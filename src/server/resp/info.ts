@@ -94,13 +94,11 @@ function serverFields(door: Door): readonly InfoField[] {
 }
 
 function clientFields(door: Door): readonly InfoField[] {
-  let blocked = 0
   let pubsub = 0
   let largestInput = 0
   let largestOutput = 0
   for (const connection of door.connections()) {
     const state = connection.describe(false)
-    if (connection.blocked !== null) blocked++
     if (connection.client.channels + connection.client.patterns > 0) pubsub++
     largestInput = Math.max(largestInput, state.queryBytes)
     largestOutput = Math.max(largestOutput, state.outputBytes)
@@ -111,7 +109,8 @@ function clientFields(door: Door): readonly InfoField[] {
     ['maxclients', door.config.maxClients],
     ['client_recent_max_input_buffer', largestInput],
     ['client_recent_max_output_buffer', largestOutput],
-    ['blocked_clients', blocked],
+    // No command waits for anything but its group.
+    ['blocked_clients', 0],
     ['tracking_clients', 0],
     ['pubsub_clients', pubsub],
   ]

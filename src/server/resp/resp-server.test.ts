@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Prng } from '../../base/prng.ts'
 import { DoorWorld } from './door.testkit.ts'
 import { splitReplies } from './reply-splitter.testkit.ts'
+import { encodeRequest } from './tcp-door.testkit.ts'
 
 const lines = (...text: string[]): string => text.map((line) => `${line}\r\n`).join('')
 
@@ -240,6 +241,26 @@ describe('replies', () => {
     ['SELECT 1', '-ERR DB index is out of range'],
   ])('%s', (request, reply) => {
     expect(new DoorWorld().connect().exchange(`${request}\r\n`)).toBe(`${reply.replace('$22', '$20')}\r\n`)
+  })
+
+  it('WAIT says at once what holds, however many are asked for, behind what was asked before', () => {
+    const world = new DoorWorld({ router: { delayMs: () => 30 } })
+    const client = world.connect()
+    expect(client.exchange('WAIT 0 0\r\nSET a 1\r\nWAIT 2 0\r\nWAIT 1 100000\r\n')).toBe(':1\r\n+OK\r\n:1\r\n:1\r\n')
+    expect(client.exchange('WAIT x 0\r\nWAIT 1 x\r\nWAIT 1 -1\r\n')).toBe(
+      '-ERR value is not an integer or out of range\r\n-ERR timeout is not an integer or out of range\r\n-ERR timeout is negative\r\n',
+    )
+  })
+
+  it('RESTORE takes what DUMP gives of the longest value, and nothing longer', () => {
+    const client = new DoorWorld({ server: { maxValueBytes: 1000 } }).connect()
+    const value = 'x'.repeat(1000)
+    client.exchange(`SET {a}1 ${value}\r\n`)
+    const dump = client.exchange('DUMP {a}1\r\n').slice('$1013\r\n'.length, -2)
+    client.send(encodeRequest(['RESTORE', '{a}2', '0', dump]))
+    expect(client.exchange('GET {a}2\r\n')).toBe(`+OK\r\n$1000\r\n${value}\r\n`)
+    client.send(encodeRequest(['RESTORE', '{a}3', '0', 'x'.repeat(1033)]))
+    expect(client.exchange('PING\r\n')).toContain('the limit is 1000')
   })
 
   it("COMMAND DOCS has a command's words and its arguments", () => {

@@ -9,6 +9,9 @@ import type { Door, DoorCommand } from './door.ts'
 import { CROSS_SLOT, keyTooLong, valueTooLong } from './errors.ts'
 import { wordViews } from './words.ts'
 
+/** Type, length, version and checksum around a string in a DUMP. */
+const RDB_WRAPPING_BYTES = 32
+
 export function runSingleSlot(door: Door, connection: RespConnection, command: DoorCommand): boolean {
   const words = connection.words
   const refusal = refusalOf(door, command, words)
@@ -53,11 +56,13 @@ export function lengthRefusal(door: Door, command: DoorCommand, words: RequestWo
   if (wordCount < 2 || offsets[2 * wordCount - 1] - offsets[2] <= Math.min(maxKeyBytes, maxValueBytes)) return null
   const { firstKey, lastKey, keyStep } = command.spec
   const last = lastKey < 0 ? wordCount + lastKey : lastKey
+  // What RESTORE is given is a value in its wrapping; the value itself is looked at when that has been taken off.
+  const longest = command.spec.name === 'restore' ? maxValueBytes + RDB_WRAPPING_BYTES : maxValueBytes
   for (let i = 1; i < wordCount; i++) {
     const length = offsets[2 * i + 1] - offsets[2 * i]
     const isKey = firstKey > 0 && i >= firstKey && i <= last && (i - firstKey) % keyStep === 0
     if (isKey && length > maxKeyBytes) return keyTooLong(length, maxKeyBytes)
-    if (length > maxValueBytes) return valueTooLong(length, maxValueBytes)
+    if (length > longest) return valueTooLong(length, maxValueBytes)
   }
   return null
 }
