@@ -13,8 +13,8 @@ import {
   PAYLOAD_WRITE,
 } from '../protocol/command.ts'
 import { ENTRY_COMMAND, ENTRY_NOOP } from '../protocol/entry.ts'
-import { KvDriver, slotOfText } from './kv-driver.testkit.ts'
-import { KvModel } from './kv-model.testkit.ts'
+import { RedisModel } from '../simulation/redis-model.ts'
+import { KvDriver, opcodeOf, slotOfText } from './kv-driver.testkit.ts'
 import { KvStateMachine } from './kv-state-machine.ts'
 import { MemoryKeySpace } from './memory-key-space.testkit.ts'
 import { commandAt, SEQUENCE_OFFSET, SESSION_OFFSET, SLOT_OFFSET, u16At, u64At } from './payload-fields.ts'
@@ -57,7 +57,7 @@ describe('against a plain model', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(words, fc.nat(400)), { maxLength: 60 }), (steps) => {
         const driver = new KvDriver(ONE_SLOT)
-        const model = new KvModel()
+        const model = new RedisModel()
         driver.stampMs = 1000
         for (const [command, laterMs] of steps) {
           driver.stampMs += laterMs
@@ -149,7 +149,7 @@ function runSteps(driver: KvDriver, steps: readonly Step[], restarts: boolean): 
 }
 
 function commandOfWords(command: readonly string[]): Uint8Array {
-  return encodeCommand(KvModel.opcodeOf(command[0]), command.slice(1).map(latin1Bytes))
+  return encodeCommand(opcodeOf(command[0]), command.slice(1).map(latin1Bytes))
 }
 
 describe('determinism', () => {

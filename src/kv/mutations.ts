@@ -15,6 +15,10 @@ export interface KvMutations {
   readonly logTimeLeftOutOfCheckpoint?: boolean
   /** FLUSHALL says OK and leaves the old generation in place. */
   readonly generationNotBumpedOnFlush?: boolean
+  /** BITOP leaves the expiry that the destination had. */
+  readonly bitopKeepsExpiry?: boolean
+  /** A scan that has looked at enough keys at a slot's end goes on one slot too far. */
+  readonly scanSkipsSlot?: boolean
   /** EXEC does not look at the watched versions. */
   readonly watchedVersionsIgnored?: boolean
   /** A late or doubled STAGE is taken, whatever was staged since. */

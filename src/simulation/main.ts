@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { COMMANDS_BY_NAME } from '../protocol/command-table.ts'
 import { SIM_MUTATIONS } from './mutations.ts'
 import { runSeed, type SeedResult } from './run-seed.ts'
 
@@ -46,7 +47,23 @@ interface Totals {
   operationsUnknown: number
   faults: Record<string, number>
   coverage: Record<string, number>
+  commands: Record<string, number>
   traceHash: number
+}
+
+/** Of the table: how many, how many of them were answered without an error, and the others by name. */
+interface CommandCoverage {
+  readonly inTable: number
+  readonly acknowledged: number
+  readonly missing: readonly string[]
+  readonly counts: Readonly<Record<string, number>>
+}
+
+/** Containers run as their subcommands. */
+function commandCoverage(counts: Readonly<Record<string, number>>): CommandCoverage {
+  const names = [...COMMANDS_BY_NAME.values()].filter((spec) => spec.subcommands.length === 0 || counts[spec.name] > 0)
+  const missing = names.map((spec) => spec.name).filter((name) => counts[name] === undefined)
+  return { inTable: names.length, acknowledged: names.length - missing.length, missing, counts }
 }
 
 function add(totals: Totals, result: SeedResult): void {
@@ -59,6 +76,8 @@ function add(totals: Totals, result: SeedResult): void {
   for (const [name, count] of Object.entries(result.faults)) totals.faults[name] = (totals.faults[name] ?? 0) + count
   for (const [name, count] of Object.entries(result.coverage))
     totals.coverage[name] = (totals.coverage[name] ?? 0) + count
+  for (const [name, count] of Object.entries(result.commands))
+    totals.commands[name] = (totals.commands[name] ?? 0) + count
   // Order of completion differs between runs; the sum does not.
   totals.traceHash = (totals.traceHash + Number.parseInt(result.traceHash, 16)) >>> 0
 }
@@ -73,6 +92,7 @@ async function simulate(options: Options): Promise<number> {
     operationsUnknown: 0,
     faults: {},
     coverage: {},
+    commands: {},
     traceHash: 0,
   }
   const untilMs = options.minutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.minutes * 60_000
@@ -94,9 +114,10 @@ async function simulate(options: Options): Promise<number> {
   }
   await Promise.all(Array.from({ length: options.workers }, () => runWorker(take, onResult, options)))
   totals.failed.sort((a, b) => a - b)
-  const { traceHash, tooLittle, ...rest } = totals
-  const summary = {
+  const { traceHash, tooLittle, commands, ...rest } = totals
+  const summary: Summary = {
     ...rest,
+    coverage: { ...rest.coverage, commands: commandCoverage(commands) },
     tooLittle,
     ...(options.mutation === undefined ? {} : { mutation: options.mutation, caughtBy }),
     traceHash: traceHash.toString(16).padStart(8, '0'),
@@ -129,15 +150,20 @@ function runWorker(take: () => number | null, onResult: (result: SeedResult) => 
   })
 }
 
-function printSummary(
-  summary: Omit<Totals, 'traceHash'> & { readonly traceHash: string; readonly caughtBy?: number | null },
-  options: Options,
-): void {
+interface Summary extends Omit<Totals, 'traceHash' | 'coverage' | 'commands'> {
+  readonly coverage: Readonly<Record<string, number | CommandCoverage>> & { readonly commands: CommandCoverage }
+  readonly traceHash: string
+  readonly caughtBy?: number | null
+}
+
+function printSummary(summary: Summary, options: Options): void {
+  const { commands, ...coverage } = summary.coverage
   const lines = [
     `${summary.seeds} seeds from ${options.seed}: ${summary.failed.length} failed${summary.failed.length > 0 ? ` (${summary.failed.join(' ')})` : ''}`,
     `${summary.virtualSeconds} virtual seconds, ${summary.operationsOk} operations acknowledged, ${summary.operationsUnknown} unknown`,
     `faults ${JSON.stringify(summary.faults)}`,
-    `coverage ${JSON.stringify(summary.coverage)}`,
+    `coverage ${JSON.stringify(coverage)}`,
+    `commands ${commands.acknowledged} of the table's ${commands.inTable} answered without an error${commands.missing.length > 0 ? `, not: ${commands.missing.join(' ')}` : ''}`,
     `trace ${summary.traceHash}`,
   ]
   if (options.mutation !== undefined) {

@@ -1,4 +1,4 @@
-/** Reads RESP2 replies out of a stream of chunks, for simulated clients: small and strict, so that a malformed reply is a finding. */
+/** Reads RESP2 and RESP3 replies out of a stream of chunks, for simulated clients: small and strict, so that a malformed reply is a finding. */
 import { concatBytes, latin1Text } from '../base/bytes.ts'
 
 export type RespValue =
@@ -7,25 +7,32 @@ export type RespValue =
   | { readonly kind: 'integer'; readonly value: number }
   | { readonly kind: 'bulk'; readonly text: string }
   | { readonly kind: 'null' }
+  /** RESP3's maps too, as keys and values in turn, and its sets and pushes. */
   | { readonly kind: 'array'; readonly items: readonly RespValue[] }
+
+export interface RespReply {
+  readonly value: RespValue
+  /** As it came, one character a byte. */
+  readonly text: string
+}
 
 export class RespReader {
   #bytes: Uint8Array = new Uint8Array(0)
   #at = 0
 
   /** The replies that this chunk completes. Throws on what is not RESP. */
-  feed(chunk: Uint8Array): RespValue[] {
+  feed(chunk: Uint8Array): RespReply[] {
     this.#bytes = concatBytes([this.#bytes.subarray(this.#at), chunk])
     this.#at = 0
-    const values: RespValue[] = []
+    const replies: RespReply[] = []
     for (;;) {
       const start = this.#at
       const value = this.#value()
       if (value === null) {
         this.#at = start
-        return values
+        return replies
       }
-      values.push(value)
+      replies.push({ value, text: latin1Text(this.#bytes, start, this.#at) })
     }
   }
 
@@ -51,9 +58,20 @@ export class RespReader {
       case ':':
         return { kind: 'integer', value: Number(rest) }
       case '$':
+      case '=':
         return this.#bulk(Number(rest))
       case '*':
+      case '~':
+      case '>':
         return this.#array(Number(rest))
+      case '%':
+        return this.#array(2 * Number(rest))
+      case '_':
+        return { kind: 'null' }
+      case ',':
+      case '#':
+      case '(':
+        return { kind: 'simple', text: rest }
       default:
         throw new Error(`not a RESP reply: ${JSON.stringify(line)}`)
     }

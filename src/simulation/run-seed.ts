@@ -29,6 +29,8 @@ export interface SeedResult {
   readonly operationsFailed: number
   readonly faults: Readonly<Record<string, number>>
   readonly coverage: Readonly<Record<string, number>>
+  /** Commands of the table by name: how often sessions had them answered without an error. */
+  readonly commands: Readonly<Record<string, number>>
   readonly traceHash: string
 }
 
@@ -39,6 +41,7 @@ export interface SeedOptions {
   readonly stopEarly?: boolean
 }
 
+const SLOT_COUNT = 16
 const SAFETY_MS_MIN = 62_000
 const OPERATIONS_WANTED = 1_000
 const FAULTS_WANTED = 20
@@ -87,7 +90,7 @@ class SeedRun {
       nodes,
       replicas: random.chance(0.9) ? nodes : 3,
       groups: random.between(1, 2),
-      slotCount: 16,
+      slotCount: SLOT_COUNT,
       timings: { tickMs: 40 },
       limits: {
         compaction: drawCompaction(this.#scheduler),
@@ -109,6 +112,8 @@ class SeedRun {
       thinkMs: random.pick([300, 600, 1_000]),
       valueBytesMax: random.pick([100, 2_000]),
       maxOperations: 60_000,
+      sessions: 2,
+      slotCount: SLOT_COUNT,
     })
     this.#nemesis = new Nemesis(this.#scheduler, this.#cluster)
     this.#invariants = new Invariants(this.#cluster, this.#nemesis)
@@ -148,8 +153,16 @@ class SeedRun {
         this.#violations.push(`liveness: client ${client} got nothing done in ${LIVENESS_MS} ms without faults`)
     })
     this.#workload.drain()
-    const drainUntilMs = this.#scheduler.nowMs + DRAIN_MS
-    while (this.#workload.unanswered > 0 && this.#scheduler.nowMs < drainUntilMs) this.#runFor(SLICE_MS)
+    this.#settle()
+    // Only now: what differs between replicas, a flush takes away.
+    if (!this.#workload.flushEverything()) this.#violations.push('liveness: no session has a connection')
+    this.#settle()
+  }
+
+  /** Nothing new comes: everything must be answered, and all replicas become equal. */
+  #settle(): void {
+    const untilMs = this.#scheduler.nowMs + DRAIN_MS
+    while (this.#workload.unanswered > 0 && this.#scheduler.nowMs < untilMs) this.#runFor(SLICE_MS)
     // The commit index and the last entries have yet to reach the followers.
     this.#runFor(3_000)
     this.#invariants.checkLogMatching()
@@ -175,7 +188,7 @@ class SeedRun {
   }
 
   result(): SeedResult {
-    const coverage = { ...this.#invariants.coverage, selfEnds: this.#cluster.ends.length }
+    const coverage = { ...this.#invariants.coverage, ...this.#workload.coverage, selfEnds: this.#cluster.ends.length }
     return {
       seed: this.#seed,
       violations: this.#allViolations(),
@@ -186,6 +199,7 @@ class SeedRun {
       operationsFailed: this.#workload.operationsFailed,
       faults: { ...this.#network.faults, ...this.#nemesis.counts },
       coverage,
+      commands: this.#workload.commands,
       traceHash: this.#scheduler.traceHash,
     }
   }

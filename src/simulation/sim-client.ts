@@ -4,10 +4,10 @@
  */
 import { latin1Bytes } from '../base/bytes.ts'
 import type { Connection, Network } from '../ports/network.ts'
-import { encodeWords, RespReader, type RespValue } from './resp-reader.ts'
+import { encodeWords, RespReader, type RespReply } from './resp-reader.ts'
 import type { Scheduler } from './scheduler.ts'
 
-export type ClientReply = { readonly kind: 'reply'; readonly value: RespValue } | { readonly kind: 'lost' }
+export type ClientReply = ({ readonly kind: 'reply' } & RespReply) | { readonly kind: 'lost' }
 
 export interface SimClientOptions {
   readonly name: string
@@ -86,10 +86,10 @@ export class SimClient {
   }
 
   #onData(bytes: Uint8Array): void {
-    for (const value of this.#reader.feed(bytes)) {
+    for (const reply of this.#reader.feed(bytes)) {
       const waiting = this.#waiting.shift()
       if (waiting === undefined) throw new Error(`${this.#options.name}: a reply that nobody asked for`)
-      waiting.done({ kind: 'reply', value })
+      waiting.done({ kind: 'reply', ...reply })
     }
   }
 

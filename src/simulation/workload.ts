@@ -1,14 +1,16 @@
 /**
  * What the simulated clients do: a mix of reads, writes, compare-and-sets, counters, transactions and multi-key commands on a few shared
- * keys, recorded for the linearizability checker; and two kinds of clients that check themselves: `order` (one connection's
- * pipelined commands on one key run in order) and `expiry` (a key that has expired never shows again).
+ * keys, recorded for the linearizability checker; and three kinds of clients that check themselves: `order` (one connection's
+ * pipelined commands on one key run in order), `expiry` (a key that has expired never shows again) and sessions (session-client.ts).
  */
 import { HistoryRecorder } from './history.ts'
 import type { RegisterOperation, RegisterResult } from './register-model.ts'
 import type { RespValue } from './resp-reader.ts'
 import type { Scheduler } from './scheduler.ts'
-import { type ClientReply, SimClient } from './sim-client.ts'
+import { SessionClient } from './session-client.ts'
+import type { ClientReply } from './sim-client.ts'
 import type { SimCluster } from './sim-cluster.ts'
+import { fate, WorkloadClient } from './workload-client.ts'
 
 export interface WorkloadOptions {
   readonly clients: number
@@ -18,6 +20,9 @@ export interface WorkloadOptions {
   readonly thinkMs: number
   readonly valueBytesMax: number
   readonly maxOperations: number
+  /** Beside the others: clients that send the whole table's commands (session-client.ts). */
+  readonly sessions: number
+  readonly slotCount: number
 }
 
 export type RegisterHistory = HistoryRecorder<RegisterOperation, RegisterResult>
@@ -31,6 +36,9 @@ export class Workload {
   operationsOk = 0
   operationsUnknown = 0
   operationsFailed = 0
+  /** Of the sessions: how often each command of the table was answered without an error. */
+  readonly commands: Record<string, number> = {}
+  readonly coverage: Record<string, number> = {}
   readonly #scheduler: Scheduler
   readonly #options: WorkloadOptions
   readonly #clients: WorkloadClient[]
@@ -41,7 +49,7 @@ export class Workload {
     this.recorder = new HistoryRecorder({ nowMs: () => scheduler.nowMs, maxOperations: options.maxOperations })
     const addresses = cluster.hosts.map((host) => cluster.respAddress(host.nodeId))
     const roles = Array.from({ length: options.clients }, (_, i) => (i === 0 ? 'order' : i === 1 ? 'expiry' : 'mixed'))
-    this.#clients = roles.map((role, i) => {
+    this.#clients = roles.map((role, i): WorkloadClient => {
       const context = { scheduler, workload: this, options, id: i }
       const settings = { name: `c${i}`, addresses, replyTimeoutMs: REPLY_TIMEOUT_MS }
       const network = cluster.clientNetwork(i)
@@ -49,6 +57,12 @@ export class Workload {
       if (role === 'expiry') return new ExpiryClient(context, network, settings)
       return new MixedClient(context, network, settings)
     })
+    for (let i = 0; i < options.sessions; i++) {
+      const id = options.clients + i
+      const context = { scheduler, workload: this, options, id }
+      const settings = { name: `c${id}`, addresses, replyTimeoutMs: REPLY_TIMEOUT_MS }
+      this.#clients.push(new SessionClient(context, cluster.clientNetwork(id), settings, options.slotCount))
+    }
   }
 
   start(): void {
@@ -73,80 +87,25 @@ export class Workload {
     for (const client of this.#clients) client.stop()
   }
 
+  /** False: a session has no connection, or there is none. */
+  flushEverything(): boolean {
+    return this.#clients.some((client) => client instanceof SessionClient && client.flushEverything())
+  }
+
+  count(what: string): void {
+    this.coverage[what] = (this.coverage[what] ?? 0) + 1
+  }
+
+  countCommand(name: string): void {
+    this.commands[name] = (this.commands[name] ?? 0) + 1
+  }
+
   finding(message: string): void {
     if (this.findings.length < 20) this.findings.push(`at ${this.#scheduler.nowMs.toFixed(0)} ms: ${message}`)
   }
 
   get mixedKeys(): number {
     return this.#options.keys
-  }
-}
-
-interface ClientContext {
-  readonly scheduler: Scheduler
-  readonly workload: Workload
-  readonly options: WorkloadOptions
-  readonly id: number
-}
-
-/** What a reply says of whether the command ran. */
-function fate(reply: ClientReply): 'ok' | 'failed' | 'unknown' {
-  if (reply.kind === 'lost') return 'unknown'
-  if (reply.value.kind !== 'error') return 'ok'
-  const { text } = reply.value
-  if (text.startsWith('UNCERTAIN')) return 'unknown'
-  if (/^(CLUSTERDOWN|BUSY|DISKFULL|EXECABORT)/.test(text)) return 'failed'
-  return 'ok'
-}
-
-abstract class WorkloadClient {
-  draining = false
-  acknowledged = 0
-  protected readonly context: ClientContext
-  protected readonly client: SimClient
-
-  constructor(
-    context: ClientContext,
-    network: ConstructorParameters<typeof SimClient>[1],
-    settings: ConstructorParameters<typeof SimClient>[2],
-  ) {
-    this.context = context
-    this.client = new SimClient(context.scheduler, network, settings, () => this.onReady())
-  }
-
-  get unanswered(): number {
-    return this.client.unanswered
-  }
-
-  start(): void {
-    this.client.start()
-    this.loop()
-  }
-
-  stop(): void {
-    this.client.stop()
-  }
-
-  protected onReady(): void {}
-
-  /** One round; called again after a pause. */
-  protected abstract round(): void
-
-  protected loop(): void {
-    const pauseMs = this.context.scheduler.random.unit() * 2 * this.context.options.thinkMs
-    this.context.scheduler.after(pauseMs, `c${this.context.id}`, () => {
-      if (!this.draining && this.client.connected) this.round()
-      this.loop()
-    })
-  }
-
-  protected countFate(of: 'ok' | 'failed' | 'unknown'): void {
-    const { workload } = this.context
-    if (of === 'ok') {
-      this.acknowledged++
-      workload.operationsOk++
-    } else if (of === 'failed') workload.operationsFailed++
-    else workload.operationsUnknown++
   }
 }
 

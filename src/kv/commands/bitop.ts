@@ -45,7 +45,8 @@ export const BITOP: CommandHandler = {
     result.set(context.find(sources[0])?.value ?? EMPTY_BYTES)
     if (operation === 'not') for (let i = 0; i < length; i++) result[i] = ~result[i]
     else for (const key of sources.slice(1)) combine(operation, result, context.find(key)?.value ?? EMPTY_BYTES)
-    context.put(destination, result, 0, EVENT_SET)
+    const expiresAtMs = context.mutations.bitopKeepsExpiry ? (context.find(destination)?.expiresAtMs ?? 0) : 0
+    context.put(destination, result, expiresAtMs, EVENT_SET)
     return integerReply(length)
   },
 }

@@ -53,6 +53,7 @@ export const SCAN_SLOTS: CommandHandler = {
       if (position !== SCAN_END) break
       slot++
       position = 0
+      if (context.mutations.scanSkipsSlot && looked >= limit) slot = Math.min(slot + 1, slotCount)
       if (looked >= limit || bytes > MAX_KEY_BYTES) break
     }
     return arrayReply([integerReply(slot), integerReply(position), arrayReply(keys)])

@@ -1,7 +1,7 @@
 // The same bytes to the door and to a real Redis 7: the same bytes must come back.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Prng } from '../../base/prng.ts'
-import { CommandGenerator } from './command-generator.testkit.ts'
+import { CommandGenerator } from '../../simulation/command-generator.ts'
 import {
   encodeRequest,
   RawClient,

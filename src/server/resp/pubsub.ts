@@ -15,7 +15,7 @@ import {
 import type { NamedReplies } from './commands.ts'
 import type { RespConnection } from './connection.ts'
 import type { Door, DoorReply, Handler } from './door.ts'
-import { valueTooLong } from './errors.ts'
+import { subcommandSyntax, valueTooLong } from './errors.ts'
 import { MAX_SUBSCRIPTIONS_OF_CLIENT, type SubscriptionKind } from './subscriptions.ts'
 import { wordCopy, wordText, wordView } from './words.ts'
 
@@ -119,6 +119,7 @@ export const PUBSUB_REPLIES: NamedReplies = [
   [
     'pubsub|channels',
     (door, _client, words) => {
+      if (words.wordCount > 3) return subcommandSyntax(words)
       const names = door.subscriptions.channels(words.wordCount > 2 ? wordView(words, 2) : null)
       return arrayReply(names.map((name) => bulkReply(latin1Bytes(name))))
     },

@@ -1,5 +1,5 @@
-/** What clients may send, for comparing two servers' replies. Strings of one character a byte. */
-import type { Prng } from '../../base/prng.ts'
+/** What clients may send, for comparing a server's replies with another's, or with a model's. Strings of one character a byte. */
+import type { Prng } from '../base/prng.ts'
 
 const VALUES = [
   '1',
@@ -52,20 +52,51 @@ const PAYLOADS = [
 ]
 const POSITIONS = ['0', '1', '-1', '3', '-3', '8', '100', '-100', 'x', '9223372036854775807', '-9223372036854775808']
 
+export interface GeneratorWorld {
+  /** Keys of one slot. */
+  tagged(name: string): string
+  /** Keys of any slots. */
+  spread(name: string): string
+  /** Whether the whole database is the generator's: then it flushes, counts and lists it, too. */
+  readonly alone: boolean
+  /** A time for this option (EX, PX, EXAT, PXAT) or command (expire, ...). */
+  time(unit: string): string
+}
+
+const ALONE: GeneratorWorld = {
+  tagged: (name) => `{t}${name}`,
+  spread: (name) => name,
+  alone: true,
+  time: (unit) => TIMES[unit],
+}
+
 /** Random commands of the table, sound and broken, whose replies do not hang on time or order. */
 export class CommandGenerator {
   readonly #random: Prng
+  readonly #world: GeneratorWorld
   #inMulti = false
   #following: string[][] = []
 
-  constructor(random: Prng) {
+  constructor(random: Prng, world: GeneratorWorld = ALONE) {
     this.#random = random
+    this.#world = world
+  }
+
+  /** In the midst of a transaction, or of commands that belong together. */
+  get busy(): boolean {
+    return this.#inMulti || this.#following.length > 0
+  }
+
+  /** On a new connection. */
+  restart(): void {
+    this.#inMulti = false
+    this.#following = []
   }
 
   /** One hash tag, so that transactions stay in one slot; outside of them, keys of other slots too. */
   #key(): string {
     const name = `k${this.#random.below(6)}`
-    return this.#inMulti || this.#random.chance(0.6) ? `{t}${name}` : name
+    return this.#inMulti || this.#random.chance(0.6) ? this.#world.tagged(name) : this.#world.spread(name)
   }
 
   #keys(): string[] {
@@ -98,8 +129,10 @@ export class CommandGenerator {
     if (random.chance(0.7)) words = this.#sound()
     if (!MAY_BREAK.has(words[0])) return words
     // What is too much may be taken for a key: in a transaction it lies in the same slot.
-    const tag = this.#inMulti ? '{t}' : ''
-    const junk = (): string => tag + random.pick(['1', 'ab', 'a\r\nb', '']) + 'y'.repeat(random.below(40))
+    const junk = (): string => {
+      const text = random.pick(['1', 'ab', 'a\r\nb', '']) + 'y'.repeat(random.below(40))
+      return this.#inMulti ? this.#world.tagged(text) : this.#world.spread(text)
+    }
     if (random.chance(0.5) && words.length > 1) words.pop()
     else words.push(...Array.from({ length: 1 + random.below(8) }, junk))
     if (words[0] === 'exec') this.#inMulti = false
@@ -107,8 +140,12 @@ export class CommandGenerator {
   }
 
   #sound(): string[] {
+    const kind = this.#random.below(46)
+    return kind < 15 ? this.#everyday(kind) : kind < 30 ? this.#ofOneValue(kind) : this.#special(kind)
+  }
+
+  #everyday(kind: number): string[] {
     const random = this.#random
-    const kind = random.below(46)
     switch (kind) {
       case 0:
       case 1:
@@ -132,9 +169,9 @@ export class CommandGenerator {
         if (this.#inMulti) return ['get', this.#key()]
         // Watched keys exist: an absent one's version is its slot's last delete, so that more aborts than in Redis.
         this.#following = [
-          ['set', '{t}k1', '1'],
-          ['set', '{t}k2', '2'],
-          ['watch', '{t}k1', '{t}k2'],
+          ['set', this.#world.tagged('k1'), '1'],
+          ['set', this.#world.tagged('k2'), '2'],
+          ['watch', this.#world.tagged('k1'), this.#world.tagged('k2')],
         ]
         return random.pick([['unwatch'], ['ping']])
       case 12:
@@ -163,8 +200,16 @@ export class CommandGenerator {
           ['info', 'nothing'],
         ])
       case 14:
-        if (this.#inMulti || random.chance(0.7)) return ['get', this.#key()]
+        if (this.#inMulti || !this.#world.alone || random.chance(0.7)) return ['get', this.#key()]
         return random.pick([['dbsize'], ['flushall'], ['flushall', 'async'], ['flushall', 'SYNC'], ['flushall', 'x']])
+      default:
+        return this.#plain()
+    }
+  }
+
+  #ofOneValue(kind: number): string[] {
+    const random = this.#random
+    switch (kind) {
       case 15:
         return [random.pick(['getset', 'setnx']), this.#key(), random.pick(VALUES)]
       case 16:
@@ -188,7 +233,10 @@ export class CommandGenerator {
       case 24:
         return [random.pick(['touch', 'unlink']), ...(this.#inMulti ? [this.#key()] : this.#keys())]
       case 25:
-        return ['msetnx', ...['{t}k1', '{t}k7'].slice(random.below(2)).flatMap((key) => [key, random.pick(VALUES)])]
+        return [
+          'msetnx',
+          ...['k1', 'k7'].slice(random.below(2)).flatMap((name) => [this.#world.tagged(name), random.pick(VALUES)]),
+        ]
       case 26:
         return ['incrbyfloat', this.#key(), random.pick(FLOATS)]
       case 27:
@@ -197,6 +245,14 @@ export class CommandGenerator {
         return ['copy', this.#tagged(), this.#tagged(), ...this.#copyOptions()]
       case 29:
         return this.#bitop()
+      default:
+        return this.#plain()
+    }
+  }
+
+  #special(kind: number): string[] {
+    const random = this.#random
+    switch (kind) {
       case 30:
       case 31:
         return this.#bitfield()
@@ -208,34 +264,34 @@ export class CommandGenerator {
         return [
           'restore',
           this.#key(),
-          random.pick(['0', '1000000', '-1', 'x']),
+          random.pick(['0', this.#world.time('PX'), '-1', 'x']),
           this.#payload(),
           ...this.#restoreOptions(),
         ]
       case 35:
-        if (this.#inMulti) return ['object', random.pick(['refcount', 'freq']), '{t}none']
+        if (this.#inMulti) return ['object', random.pick(['refcount', 'freq']), this.#world.tagged('none')]
         // What a SET has just made: elsewhere Redis's encodings hang on a value's history.
         this.#following = [
-          ['object', random.pick(['encoding', 'ENCODING']), '{t}e'],
-          ['object', 'freq', '{t}e'],
+          ['object', random.pick(['encoding', 'ENCODING']), this.#world.tagged('e')],
+          ['object', 'freq', this.#world.tagged('e')],
         ]
-        return ['set', '{t}e', random.pick([...VALUES, ...LONG_VALUES])]
+        return ['set', this.#world.tagged('e'), random.pick([...VALUES, ...LONG_VALUES])]
       case 36:
         return random
           .pick([
-            ['object', 'encoding', '{t}none'],
-            ['object', 'idletime', '{t}none'],
+            ['object', 'encoding', this.#world.tagged('none')],
+            ['object', 'idletime', this.#world.tagged('none')],
             ['object', 'encoding'],
             ['object', 'bla', 'x'],
-            ['memory', 'usage', '{t}none'],
-            ['memory', 'usage', '{t}none', 'samples', 'x'],
-            ['memory', 'usage', '{t}none', 'samples', '-1'],
-            ['memory', 'usage', '{t}none', 'bla'],
+            ['memory', 'usage', this.#world.tagged('none')],
+            ['memory', 'usage', this.#world.tagged('none'), 'samples', 'x'],
+            ['memory', 'usage', this.#world.tagged('none'), 'samples', '-1'],
+            ['memory', 'usage', this.#world.tagged('none'), 'bla'],
             ['memory', 'bla'],
           ])
           .slice()
       case 37:
-        if (this.#inMulti) return ['get', this.#key()]
+        if (this.#inMulti || !this.#world.alone) return ['get', this.#key()]
         return random
           .pick([
             ['keys', random.pick(['*', '*k1', '{t}k?', '{t}k[0-3]', '[^{]*', '*\\1', '{t}none'])],
@@ -255,13 +311,17 @@ export class CommandGenerator {
           random.pick(LONG_VALUES),
         ].slice(0, random.chance(0.9) ? 4 : 3)
       default:
-        return [random.pick(KEYED), this.#key()]
+        return this.#plain()
     }
+  }
+
+  #plain(): string[] {
+    return [this.#random.pick(KEYED), this.#key()]
   }
 
   /** Commands with several keys need one slot. */
   #tagged(): string {
-    return `{t}k${this.#random.below(6)}`
+    return this.#world.tagged(`k${this.#random.below(6)}`)
   }
 
   #copyOptions(): string[] {
@@ -361,7 +421,7 @@ export class CommandGenerator {
   }
 
   #time(unit: string): string {
-    return this.#random.chance(0.2) ? this.#random.pick(BAD_TIMES) : TIMES[unit]
+    return this.#random.chance(0.2) ? this.#random.pick(BAD_TIMES) : this.#world.time(unit)
   }
 
   #expire(word: string): string[] {
@@ -374,6 +434,6 @@ export class CommandGenerator {
       ? this.#random.pick(['exec', 'exec', 'exec', 'discard', 'multi', 'watch'])
       : this.#random.pick(['multi', 'multi', 'multi', 'exec', 'discard'])
     this.#inMulti = this.#inMulti ? word === 'multi' || word === 'watch' : word === 'multi'
-    return word === 'watch' ? ['watch', '{t}k1'] : [word]
+    return word === 'watch' ? ['watch', this.#world.tagged('k1')] : [word]
   }
 }
