@@ -1,14 +1,15 @@
 /**
  * Who may import whom. Imports point one way:
  *
- *   base <- protocol <- ports <- {raft wal store kv transport metadata/tree} <- {replication migration master} <- node <- server <- embedding <- {cli, index.ts}
+ *   base <- protocol <- ports <- {raft wal store kv transport metadata/tree} <- {replication metadata/embedded migration master} <- node <- server <- embedding <- {cli, index.ts}
  *
  * Rooms of one layer never import each other. platform/ and simulation/ implement ports and see everything below the
  * entry points; only entry points (embedding, cli, bench, chaos, simulation's main, tests) import them.
  */
-const BELOW_NODE = 'base protocol ports raft wal store kv transport metadata/tree replication migration master'.split(
-  ' ',
-)
+const BELOW_NODE =
+  'base protocol ports raft wal store kv transport metadata/tree metadata/embedded replication migration master'.split(
+    ' ',
+  )
 const LAYERS = [
   ['base', []],
   ['protocol', ['base']],
@@ -19,6 +20,7 @@ const LAYERS = [
   ['kv', ['base', 'protocol', 'ports']],
   ['transport', ['base', 'protocol', 'ports']],
   ['metadata/tree', ['base', 'protocol', 'ports']],
+  ['metadata/embedded', ['base', 'protocol', 'ports', 'metadata/tree']],
   ['replication', ['base', 'protocol', 'ports', 'raft', 'wal', 'store', 'kv', 'transport']],
   ['migration', ['base', 'protocol', 'ports']],
   ['master', ['base', 'protocol', 'ports']],

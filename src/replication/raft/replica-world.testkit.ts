@@ -8,8 +8,11 @@ import { BytesReader, latin1Bytes, latin1Text } from '../../base/bytes.ts'
 import { Prng } from '../../base/prng.ts'
 import { KvStateMachine } from '../../kv/kv-state-machine.ts'
 import { Engine } from '../../node/engine.ts'
+import { recoverReplica } from '../../node/recover-replica.ts'
 import type { Clock } from '../../ports/clock.ts'
+import type { RecoveredGroup } from '../../ports/log.ts'
 import type { PeerChannel } from '../../ports/peer-channel.ts'
+import type { StateMachine } from '../../ports/state-machine.ts'
 import { encodeCommand, encodePayload, PAYLOAD_WRITE } from '../../protocol/command.ts'
 import { COMMANDS_BY_NAME } from '../../protocol/command-table.ts'
 import { decodeImageMessage } from '../../protocol/image-message.ts'
@@ -38,6 +41,11 @@ export interface WorldOptions {
   readonly nodes: number
   readonly limits?: Partial<CompactionLimits>
   readonly config?: Partial<RaftConfig>
+  readonly segmentBytes?: number
+  /** Left out: a KvStateMachine. */
+  readonly machine?: (node: WorldNode) => StateMachine
+  /** When a message arrives, in milliseconds from now: never, once, or more than once. */
+  readonly delivery?: (from: NodeId, to: NodeId) => readonly number[]
 }
 
 export interface SentMessage {
@@ -56,13 +64,14 @@ export interface Outcome {
 
 export class WorldNode {
   readonly nodeId: NodeId
-  readonly clock: SimClock
+  clock: SimClock
   readonly disk: SimDisk
   readonly files: SimBaseFileStore
   readonly warnings: string[] = []
   readonly fatals: string[] = []
   acceptsGrowth = true
   onStatus: () => void = () => {}
+  /** Null: it has not started, or has crashed. */
   engine: Engine | null = null
   #replica: RaftReplica | null = null
   #log: WriteAheadLog | null = null
@@ -82,9 +91,10 @@ export class WorldNode {
     return present(this.#log, 'the node has not started')
   }
 
-  started(log: WriteAheadLog, replica: RaftReplica): void {
+  started(log: WriteAheadLog, replica: RaftReplica, engine: Engine): void {
     this.#log = log
     this.#replica = replica
+    this.engine = engine
   }
 }
 
@@ -96,6 +106,7 @@ export class ReplicaWorld {
   readonly #membership: Membership
   readonly #cut = new Set<number>()
   #sequence = 0
+  #starts = 0
 
   constructor(options: WorldOptions) {
     this.#options = options
@@ -121,7 +132,7 @@ export class ReplicaWorld {
   /** Elects somebody, and waits until that one can read and write. */
   leader(): WorldNode {
     const find = (): WorldNode | undefined =>
-      this.nodes.find(({ nodeId, replica }) => replica.isLeader && !this.#cut.has(nodeId))
+      this.nodes.find(({ nodeId, engine, replica }) => engine !== null && replica.isLeader && !this.#cut.has(nodeId))
     this.runUntil(() => (find()?.replica.applied ?? 0) > 0, 'a leader is elected')
     return present(find(), 'a leader')
   }
@@ -138,6 +149,20 @@ export class ReplicaWorld {
 
   mend(node: WorldNode): void {
     this.#cut.delete(node.nodeId)
+  }
+
+  /** The power goes: what its disk had not synced may be gone. */
+  crash(node: WorldNode): void {
+    node.engine = null
+    node.clock.kill()
+    node.disk.crash()
+    node.files.crash()
+  }
+
+  /** The next process on the same machine and disk. */
+  restart(node: WorldNode): void {
+    node.clock = node.clock.successor()
+    this.#start(node)
   }
 
   write(node: WorldNode, ...words: string[]): Outcome {
@@ -164,8 +189,12 @@ export class ReplicaWorld {
   }
 
   #start(node: WorldNode): void {
-    const replicaId = asReplicaId(node.nodeId)
-    const options = { ...WAL_DEFAULTS, directory: 'wal', segmentBytes: 256 * 1024, logId: node.nodeId }
+    const options = {
+      ...WAL_DEFAULTS,
+      directory: 'wal',
+      segmentBytes: this.#options.segmentBytes ?? 256 * 1024,
+      logId: node.nodeId,
+    }
     const liveEntries = (_group: number, from: number, to: number) =>
       node.replica.core.entries(asLogIndex(from), asLogIndex(to))
     const fatal = (message: string): void => {
@@ -173,11 +202,22 @@ export class ReplicaWorld {
     }
     openWriteAheadLog(node.disk, node.clock, loggerOf(node), options, liveEntries, fatal, (result) => {
       assert(result.kind === 'opened', 'the log of a fresh node opens')
-      const { log } = result
-      const hardState = { term: asTerm(0), votedFor: asReplicaId(0), commit: asLogIndex(0) }
-      log.append({ group: WORLD_GROUP, replicaId, hardState })
-      log.flush(() => this.#openState(node, 0, (_error, state) => this.#run(node, log, present(state, 'a new base'))))
+      const { log, groups } = result
+      const recovered = groups.find(({ group }) => group === WORLD_GROUP) ?? this.#genesis(node, log)
+      log.flush(() =>
+        this.#openState(node, recovered.baseDirectory, (_error, state) =>
+          this.#run(node, log, recovered, present(state, 'a base that opens')),
+        ),
+      )
     })
+  }
+
+  #genesis(node: WorldNode, log: WriteAheadLog): RecoveredGroup {
+    const replicaId = asReplicaId(node.nodeId)
+    const hardState = { term: asTerm(0), votedFor: asReplicaId(0), commit: asLogIndex(0) }
+    log.append({ group: WORLD_GROUP, replicaId, hardState })
+    const compaction = { index: asLogIndex(0), term: asTerm(0) }
+    return { group: WORLD_GROUP, replicaId, hardState, compaction, baseDirectory: 0, entries: [] }
   }
 
   #openState(
@@ -188,27 +228,25 @@ export class ReplicaWorld {
     const options = { group: WORLD_GROUP, hashKey: HASH_KEY, slabs: new SlabPool(64 * 1024, 1024 * 1024) }
     ReplicaStore.open(node.files, PATH, directory, options, (error, store) => {
       if (store === null) return done(error?.message ?? 'no store', null)
-      const machine = new KvStateMachine(store, { slotCount: SLOTS, ownedSlots: [[0, SLOTS - 1]] })
+      const machine =
+        this.#options.machine?.(node) ?? new KvStateMachine(store, { slotCount: SLOTS, ownedSlots: [[0, SLOTS - 1]] })
       machine.restore(store.meta?.state ?? null)
       done(null, { store, machine })
     })
   }
 
-  #run(node: WorldNode, log: WriteAheadLog, state: ReplicaState): void {
+  #run(node: WorldNode, log: WriteAheadLog, recovered: RecoveredGroup, state: ReplicaState): void {
     const engine = new Engine(node.clock, log, NO_PEERS)
-    const replicaId = asReplicaId(node.nodeId)
+    const { replicaId, baseDirectory } = recovered
     const genesis = this.#membership
-    const restored = {
-      hardState: { term: asTerm(0), votedFor: asReplicaId(0), commit: asLogIndex(0) },
-      compaction: { index: asLogIndex(0), term: asTerm(0) },
-      membership: genesis,
-      entries: [],
-      applied: asLogIndex(0),
-    }
+    const restored = recoverReplica(recovered, state.store.meta, genesis)
+    assert(restored.kind === 'recovered', 'what a crash leaves is sound')
+    if (restored.compactTo !== null) log.append({ group: WORLD_GROUP, compaction: restored.compactTo })
     const config = { ...CONFIG, ...this.#options.config, replicaId }
-    const core = new RaftCore(WORLD_GROUP, config, restored, new Prng(this.#options.seed * 100 + node.nodeId))
+    const seed = this.#options.seed * 100 + node.nodeId + 10_000 * this.#starts++
+    const core = new RaftCore(WORLD_GROUP, config, restored.state, new Prng(seed))
     const limits = { ...LIMITS, ...this.#options.limits }
-    const options = { group: WORLD_GROUP, replicaId, path: PATH, baseDirectory: 0, genesisMembership: genesis, limits }
+    const options = { group: WORLD_GROUP, replicaId, path: PATH, baseDirectory, genesisMembership: genesis, limits }
     const host = this.#host(node, log, engine)
     const replica = new RaftReplica(
       { ...options, maxPendingProposals: 1_000, maxPendingReads: 1_000 },
@@ -216,8 +254,7 @@ export class ReplicaWorld {
       core,
       state,
     )
-    node.started(log, replica)
-    node.engine = engine
+    node.started(log, replica, engine)
     this.#tick(node.clock, replica)
     engine.wake(replica)
   }
@@ -251,10 +288,12 @@ export class ReplicaWorld {
 
   #deliver(from: WorldNode, to: NodeId, deliver: (target: WorldNode) => void): void {
     const target = present(this.nodes[to - 1], `no node ${to}`)
-    this.scheduler.after(0.1, 'message', () => {
-      if (this.#cut.has(from.nodeId) || this.#cut.has(to) || target.engine === null) return
-      target.clock.deliver(() => deliver(target))
-    })
+    for (const delayMs of this.#options.delivery?.(from.nodeId, to) ?? [0.1]) {
+      this.scheduler.after(delayMs, 'message', () => {
+        if (this.#cut.has(from.nodeId) || this.#cut.has(to) || target.engine === null) return
+        target.clock.deliver(() => deliver(target))
+      })
+    }
   }
 
   #tick(clock: Clock, replica: RaftReplica): void {
