@@ -1,0 +1,168 @@
+/** Calls that change what groups and nodes are to be, as plans over a snapshot. Those that change weights ask for the slots to be planned afresh in the same write. */
+import { asGroupId, type GroupId, type NodeId } from '../base/brand.ts'
+import { PERSISTENT } from '../protocol/metadata-operation.ts'
+import type { JobPlan } from './active-master.ts'
+import { WEIGHT_MAX } from './allocation.ts'
+import { nodeIdOf } from './cluster-epoch.ts'
+import type { ClusterSnapshot, SnapshotGroup } from './cluster-snapshot.ts'
+import { refuse, refuseUnknownGroup } from './reconfig-changes.ts'
+import {
+  encodeCounter,
+  encodeGroup,
+  encodeNode,
+  type GroupRegistration,
+  type NodeRegistration,
+} from './registrations.ts'
+import { set, TreeDraft } from './tree-draft.ts'
+import { groupPath, NODES, nodePath, reportPath, WORKER_ID } from './tree-layout.ts'
+
+type Plan<T> = JobPlan<T>
+type Refusal = Extract<JobPlan<never>, { kind: 'refuse' }>
+export interface GroupAnswer {
+  readonly group: GroupId
+}
+
+const MAX_GROUPS = 4096
+const MAX_MEMBERS = 31
+const MAX_ADDRESS = 255
+
+export function createGroupPlan(
+  snapshot: ClusterSnapshot,
+  weight: number,
+  nodes: readonly NodeId[],
+): Plan<GroupAnswer> {
+  const members = [...new Set(nodes)].sort((a, b) => a - b)
+  const problem = weightProblem(weight) ?? membersProblem(snapshot, members)
+  if (problem !== null) return problem
+  if (snapshot.groups.size >= MAX_GROUPS) return refuse('busy', `there are ${MAX_GROUPS} groups`, 'remove one first')
+  const group = asGroupId(snapshot.nextGroup.value)
+  const draft = new TreeDraft(snapshot)
+  const data = encodeGroup({ weight, draining: false, members })
+  draft.also(
+    { kind: 'create', path: groupPath(group), data, options: PERSISTENT },
+    set(WORKER_ID, encodeCounter('next', group + 1), snapshot.nextGroup.version),
+  )
+  draft.rebalance(true)
+  return { kind: 'write', operations: draft.operations(), answer: { group } }
+}
+
+export function setWeightPlan(snapshot: ClusterSnapshot, group: GroupId, weight: number): Plan<GroupAnswer> {
+  return changed(snapshot, group, weightProblem(weight), true, (registration) => ({ ...registration, weight }))
+}
+
+export function drainPlan(snapshot: ClusterSnapshot, group: GroupId, draining: boolean): Plan<GroupAnswer> {
+  const others = [...snapshot.groups].filter(([id, { value }]) => id !== group && value.weight > 0 && !value.draining)
+  const nowhere = draining && snapshot.groups.has(group) && others.length === 0
+  const problem = nowhere
+    ? refuse('no-groups', `no other group can take group ${group}'s slots`, 'create one first')
+    : null
+  return changed(snapshot, group, problem, true, (registration) => ({ ...registration, draining }))
+}
+
+export function joinPlan(snapshot: ClusterSnapshot, group: GroupId, node: NodeId): Plan<GroupAnswer> {
+  const current = snapshot.groups.get(group)?.value.members ?? []
+  const members = [...new Set([...current, node])].sort((a, b) => a - b)
+  return changed(snapshot, group, membersProblem(snapshot, members), false, (registration) => {
+    return { ...registration, members }
+  })
+}
+
+export function leavePlan(snapshot: ClusterSnapshot, group: GroupId, node: NodeId): Plan<GroupAnswer> {
+  const current = snapshot.groups.get(group)?.value.members ?? []
+  const isLast = current.length === 1 && current[0] === node
+  const problem = isLast
+    ? refuse('group-in-use', `node ${node} is the last one of group ${group}`, 'let another join, or drain the group')
+    : null
+  return changed(snapshot, group, problem, false, (registration) => {
+    return { ...registration, members: registration.members.filter((member) => member !== node) }
+  })
+}
+
+/** Only one that owns nothing, is to get nothing, and whose word nobody waits for. */
+export function removeGroupPlan(snapshot: ClusterSnapshot, group: GroupId): Plan<GroupAnswer> {
+  const known = snapshot.groups.get(group)
+  if (known === undefined) return refuseUnknownGroup(group)
+  const draft = new TreeDraft(snapshot)
+  const owned = draft.groups.filter((owner) => owner === group).length
+  if (owned > 0) {
+    return refuse('group-in-use', `group ${group} owns ${owned} slots`, 'drain it, and wait until it is empty')
+  }
+  const waiting = draft.reconfigs.find(({ source, destination }) => source === group || destination === group)
+  if (waiting !== undefined) {
+    return refuse('group-in-use', `reconfig ${waiting.reconfigId} is not over`, 'wait for it, or cancel it')
+  }
+  if (known.report !== null) draft.also({ kind: 'delete', path: reportPath(group), version: known.report.version })
+  draft.also({ kind: 'delete', path: groupPath(group), version: known.version })
+  return { kind: 'write', operations: draft.operations(), answer: { group } }
+}
+
+// --- nodes ------------------------------------------------------------------------------------------------------------
+
+/** A new node: an id that no node ever had. */
+export function registerNodePlan(snapshot: ClusterSnapshot, node: NodeRegistration): Plan<{ readonly node: NodeId }> {
+  const problem = nodeProblem(node)
+  if (problem !== null) return problem
+  const counter = snapshot.nextNode.value
+  const nodeId = nodeIdOf(snapshot.config.value.clusterEpoch, counter)
+  const draft = new TreeDraft(snapshot)
+  draft.also(
+    { kind: 'create', path: nodePath(nodeId), data: encodeNode(node), options: PERSISTENT },
+    set(NODES, encodeCounter('next', counter + 1), snapshot.nextNode.version),
+  )
+  return { kind: 'write', operations: draft.operations(), answer: { node: nodeId } }
+}
+
+/** A node that is registered has come back, perhaps under other addresses. */
+export function updateNodePlan(
+  snapshot: ClusterSnapshot,
+  nodeId: NodeId,
+  node: NodeRegistration,
+): Plan<{ readonly node: NodeId }> {
+  const known = snapshot.nodes.get(nodeId)
+  if (known === undefined) return refuse('unknown-node', `there is no node ${nodeId}`, 'see `quorate admin nodes`')
+  const problem = nodeProblem(node)
+  if (problem !== null) return problem
+  return {
+    kind: 'write',
+    operations: [set(nodePath(nodeId), encodeNode(node), known.version)],
+    answer: { node: nodeId },
+  }
+}
+
+// --- inside -------------------------------------------------------------------------------------------------------------
+
+function changed(
+  snapshot: ClusterSnapshot,
+  group: GroupId,
+  problem: Refusal | null,
+  rebalance: boolean,
+  change: (registration: GroupRegistration) => GroupRegistration,
+): Plan<GroupAnswer> {
+  const known: SnapshotGroup | undefined = snapshot.groups.get(group)
+  if (known === undefined) return refuseUnknownGroup(group)
+  if (problem !== null) return problem
+  const draft = new TreeDraft(snapshot)
+  draft.also(set(groupPath(group), encodeGroup(change(known.value)), known.version))
+  if (rebalance) draft.rebalance(true)
+  return { kind: 'write', operations: draft.operations(), answer: { group } }
+}
+
+function weightProblem(weight: number): Refusal | null {
+  if (Number.isInteger(weight) && weight >= 0 && weight <= WEIGHT_MAX) return null
+  return refuse('malformed-argument', `${weight} is no weight`, `a whole number up to ${WEIGHT_MAX}`)
+}
+
+function membersProblem({ nodes }: ClusterSnapshot, members: readonly NodeId[]): Refusal | null {
+  if (members.length === 0) return refuse('malformed-argument', 'a group needs a node', 'name some')
+  if (members.length > MAX_MEMBERS) return refuse('malformed-argument', 'too many nodes', `at most ${MAX_MEMBERS}`)
+  const unknown = members.find((member) => !nodes.has(member))
+  if (unknown === undefined) return null
+  return refuse('unknown-node', `there is no node ${unknown}`, 'see `quorate admin nodes`')
+}
+
+function nodeProblem({ peer, resp, roles }: NodeRegistration): Refusal | null {
+  const isAddress = (text: string): boolean => text.length <= MAX_ADDRESS && /^[\x21-\x7e]+:[0-9]{1,5}$/.test(text)
+  const bad = [peer, resp].find((address) => !isAddress(address))
+  if (bad !== undefined) return refuse('malformed-argument', `"${bad}" is no address`, 'host:port')
+  return roles.length > 0 ? null : refuse('malformed-argument', 'a node needs a role', 'master, worker, or both')
+}
