@@ -32,6 +32,13 @@ describe('commandArguments', () => {
     expect(tree(syntax)).toBe(expected)
   })
 
+  it.each([
+    ['incrby', 'integer'],
+    ['incrbyfloat', 'double'],
+  ])('knows what kind of number %s takes', (name, type) => {
+    expect(commandArguments('key increment', name)[1]).toMatchObject({ name: 'increment', type })
+  })
+
   it('understands every line of the documents', () => {
     for (const spec of COMMANDS_BY_NAME.values()) {
       const words = commandArguments(spec.doc.syntax)

@@ -30,7 +30,7 @@ const TYPES: ReadonlyMap<string, ArgumentType> = new Map([
   ...typed('key', 'key key1 key2 newkey destkey source destination'),
   ...typed(
     'integer',
-    'seconds milliseconds decrement start end len offset count ttl frequency cursor index destination-db client-id timeout numreplicas bit protover',
+    'seconds milliseconds increment decrement start end len offset count ttl frequency cursor index destination-db client-id timeout numreplicas bit protover',
   ),
   ...typed('unix-time', 'unix-time-seconds unix-time-milliseconds'),
   ...typed('pattern', 'pattern library-name-pattern'),
@@ -40,10 +40,19 @@ function typed(type: ArgumentType, names: string): [string, ArgumentType][] {
   return names.split(' ').map((name) => [name, type])
 }
 
+/** Where a name means something else than elsewhere. */
+const BY_COMMAND: ReadonlyMap<string, ArgumentType> = new Map([
+  ['incrbyfloat increment', 'double'],
+  ['setbit value', 'integer'],
+])
+
 const PLAIN: Omit<CommandArgument, 'name' | 'type'> = { token: null, optional: false, multiple: false, parts: [] }
 
-export function commandArguments(syntax: string): readonly CommandArgument[] {
-  return argumentsOf(parseSyntax(syntax))
+export function commandArguments(syntax: string, command = ''): readonly CommandArgument[] {
+  return argumentsOf(parseSyntax(syntax)).map((argument) => {
+    const type = BY_COMMAND.get(`${command} ${argument.name}`)
+    return type === undefined ? argument : { ...argument, type }
+  })
 }
 
 function argumentsOf(items: readonly SyntaxItem[]): readonly CommandArgument[] {

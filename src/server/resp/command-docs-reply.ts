@@ -26,7 +26,7 @@ function entryOf(spec: CommandSpec): Pair {
     text('group', doc.group),
     text('complexity', doc.complexity),
   ]
-  const found = commandArguments(doc.syntax)
+  const found = commandArguments(doc.syntax, name)
   if (found.length > 0) {
     const keys = { next: 0 }
     pairs.push([bulkText('arguments'), arrayReply(found.map((argument) => argumentOf(spec, argument, keys)))])
