@@ -35,9 +35,10 @@ const MAY_BREAK: ReadonlySet<string> = new Set(
   ),
 )
 const KEYED = 'incr decr strlen get ttl persist pttl getdel getex type expiretime pexpiretime bitcount'.split(' ')
-const FLOATS = '1.5 0.1 -0.3 3.0e3 1e-10 -1e18 12345678901234567890 1e4940 1e-5000 inf nan x . 1. .5 +2 1e 5e-1x'.split(
-  ' ',
-)
+const FLOATS =
+  '1.5 0.1 -0.3 3.0e3 1e-10 -1e18 12345678901234567890 1e4940 1e-5000 inf nan x . 1. .5 +2 1e 5e-1x 0x1.8p1 -0X.4 0x'.split(
+    ' ',
+  )
 /** Around the lengths at which Redis changes a value's encoding, and compressible. */
 const LONG_VALUES = ['x'.repeat(44), 'x'.repeat(45), 'abc'.repeat(40), '12345678901234567890', '2147483648', '-32769']
 /** DUMPs of Redis 7.0: raw, as numbers of each width, compressed. */
@@ -401,7 +402,8 @@ export class CommandGenerator {
   #getexOptions(): string[] {
     const option = this.#random.pick(['EX', 'px', 'EXAT', 'PXAT', 'PERSIST', 'FOO'])
     if (option === 'PERSIST' || option === 'FOO') return [option]
-    return [option, ...(this.#random.chance(0.9) ? [this.#time(option.toUpperCase())] : [])]
+    const words = [option, ...(this.#random.chance(0.9) ? [this.#time(option.toUpperCase())] : [])]
+    return this.#random.chance(0.1) ? [...words, option, this.#time(option.toUpperCase())] : words
   }
 
   #bitRange(): string[] {

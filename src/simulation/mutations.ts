@@ -92,11 +92,6 @@ export const SIM_MUTATIONS: readonly SimMutation[] = [
     node: { kv: { generationNotBumpedOnFlush: true } },
   },
   {
-    name: 'purge-unconditional',
-    what: 'an expired key is removed although it has been written since',
-    node: { kv: { purgeUnconditional: true } },
-  },
-  {
     name: 'scan-skips-slot',
     what: "SCAN leaves out a slot where its count is used up at a slot's end",
     node: { kv: { scanSkipsSlot: true } },
@@ -105,11 +100,6 @@ export const SIM_MUTATIONS: readonly SimMutation[] = [
     name: 'bitop-keeps-expiry',
     what: "BITOP's result inherits the expiry of the value that it replaces",
     node: { kv: { bitopKeepsExpiry: true } },
-  },
-  {
-    name: 'session-floor-forgotten',
-    what: "a late copy of a write below its session's floor runs again",
-    node: { kv: { sessionFloorForgotten: true } },
   },
   {
     name: 'log-time-left-out',

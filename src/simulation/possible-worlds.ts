@@ -38,6 +38,11 @@ export class PossibleWorlds {
     for (const world of this.#worlds) world.nowMs = nowMs
   }
 
+  /** As the session's connection is told of an absent key. */
+  get nil(): string {
+    return this.#worlds[0].protocol === 3 ? '_\r\n' : '$-1\r\n'
+  }
+
   get inMulti(): boolean {
     return this.#worlds[0].inMulti
   }

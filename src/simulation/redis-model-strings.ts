@@ -91,7 +91,7 @@ const getex: ModelHandler = (keys, [key, ...options]) => {
   for (let i = 0; i < options.length; i++) {
     const word = options[i].toLowerCase()
     if (word === 'persist' && ['', word].includes(expiry)) expiry = word
-    else if (MILLISECONDS[word] !== undefined && i + 1 < options.length && expiry === '') {
+    else if (MILLISECONDS[word] !== undefined && i + 1 < options.length && ['', word].includes(expiry)) {
       expiry = word
       amountText = options[++i]
     } else return SYNTAX

@@ -112,7 +112,8 @@ class SeedRun {
       thinkMs: random.pick([300, 600, 1_000]),
       valueBytesMax: random.pick([100, 2_000]),
       maxOperations: 60_000,
-      sessions: 2,
+      // Not in every run: with more traffic, leaders seldom stand long without an entry of their own term.
+      sessions: random.pick([0, 1, 2]),
       slotCount: SLOT_COUNT,
     })
     this.#nemesis = new Nemesis(this.#scheduler, this.#cluster)
@@ -155,6 +156,7 @@ class SeedRun {
     this.#workload.drain()
     this.#settle()
     // Only now: what differs between replicas, a flush takes away.
+    if (this.#workload.sessions === 0) return
     if (!this.#workload.flushEverything()) this.#violations.push('liveness: no session has a connection')
     this.#settle()
   }

@@ -12,7 +12,7 @@ import { CommandGenerator } from './command-generator.ts'
 import { DOOR_COMMANDS } from './door-commands.ts'
 import { PossibleWorlds } from './possible-worlds.ts'
 import { SessionScan } from './session-scan.ts'
-import type { ClientReply, SimClient } from './sim-client.ts'
+import { type ClientReply, SimClient } from './sim-client.ts'
 import { type ClientContext, WorkloadClient } from './workload-client.ts'
 
 /** Where the hosts' wall clocks begin, about. */
@@ -21,6 +21,8 @@ const PIPELINE_MAX = 4
 /** With a doubt open, replies tell less: after so many of them, fresh keys. */
 const DOUBTFUL_REPLIES_MAX = 12
 const LOG_MAX = 400
+/** How often a write is looked at from the other connection. */
+const LOOK_ELSEWHERE = 0.6
 const SHOWN_COMMANDS = 14
 /** Said in place of a result: nothing ran. BUSYKEY is a result. */
 const REFUSAL = /^-(CLUSTERDOWN|BUSY|DISKFULL) /
@@ -32,6 +34,8 @@ interface LoggedCommand {
 
 export class SessionClient extends WorkloadClient {
   readonly #random: Prng
+  /** A second connection, to some other node or the same: what has been answered on the first must show there. */
+  readonly #elsewhere: SimClient
   readonly #generator: CommandGenerator
   readonly #worlds: PossibleWorlds
   #log: LoggedCommand[] = []
@@ -49,6 +53,7 @@ export class SessionClient extends WorkloadClient {
   ) {
     super(context, network, settings)
     this.#random = context.scheduler.random.fork()
+    this.#elsewhere = new SimClient(context.scheduler, network, { ...settings, name: `${settings.name}b` }, () => {})
     this.#slotCount = slotCount
     this.#worlds = new PossibleWorlds(slotCount)
     this.#generator = new CommandGenerator(this.#random, {
@@ -57,6 +62,20 @@ export class SessionClient extends WorkloadClient {
       alone: false,
       time: (unit) => this.#time(unit),
     })
+  }
+
+  override get unanswered(): number {
+    return super.unanswered + this.#elsewhere.unanswered
+  }
+
+  override start(): void {
+    super.start()
+    this.#elsewhere.start()
+  }
+
+  override stop(): void {
+    super.stop()
+    this.#elsewhere.stop()
   }
 
   /** In the name of each of its keys, and of nobody else's. */
@@ -101,7 +120,7 @@ export class SessionClient extends WorkloadClient {
   }
 
   protected round(): void {
-    if (this.client.unanswered > 0 || this.#leaveDoubtBehind()) return
+    if (this.unanswered > 0 || this.#leaveDoubtBehind()) return
     const dice = this.#random.unit()
     if (this.#generator.busy || dice < 0.72) {
       for (let i = this.#random.between(1, PIPELINE_MAX); i > 0; i--) this.#send(this.#generator.next())
@@ -234,6 +253,25 @@ export class SessionClient extends WorkloadClient {
       if (this.#worlds.doubtful) this.#doubtfulReplies++
       else this.#doubtfulReplies = 0
       this.#scan?.note(this.#worlds.names())
+      if (got !== null) this.#lookElsewhere(words)
+    })
+  }
+
+  /** A stale read would show here: the write was answered before this read began. Only while the session does nothing else. */
+  #lookElsewhere(written: readonly string[]): void {
+    const key = written.find((word) => word.includes(this.#own))
+    if (key === undefined || this.unanswered > 0 || this.#generator.busy || this.#worlds.inMulti || this.draining)
+      return
+    if (!this.#elsewhere.connected || !this.#random.chance(LOOK_ELSEWHERE)) return
+    const words = ['GET', key]
+    const logged = this.#logged(words)
+    this.#elsewhere.send(words, (reply) => {
+      const got = this.#outcome(logged, reply)
+      if (got === null || REFUSAL.test(got)) return
+      this.context.workload.count('sessionReadsElsewhere')
+      // That connection speaks RESP2.
+      const possible = this.#worlds.judge(words, got === '$-1\r\n' ? this.#worlds.nil : got)
+      if (possible !== null) this.#violated(words, possible, got)
     })
   }
 

@@ -87,7 +87,11 @@ export class Workload {
     for (const client of this.#clients) client.stop()
   }
 
-  /** False: a session has no connection, or there is none. */
+  get sessions(): number {
+    return this.#options.sessions
+  }
+
+  /** False: no session has a connection. */
   flushEverything(): boolean {
     return this.#clients.some((client) => client instanceof SessionClient && client.flushEverything())
   }
