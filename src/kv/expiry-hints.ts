@@ -5,6 +5,8 @@
  */
 export class ExpiryHints {
   readonly #earliestMs: Float64Array
+  /** No slot that counted when this was last set has anything earlier; every new expiry lowers it. */
+  floorMs = 0
 
   constructor(slotCount: number) {
     this.#earliestMs = new Float64Array(slotCount).fill(Number.POSITIVE_INFINITY)
@@ -16,6 +18,7 @@ export class ExpiryHints {
 
   note(slot: number, expiresAtMs: number): void {
     if (expiresAtMs < this.#earliestMs[slot]) this.#earliestMs[slot] = expiresAtMs
+    if (expiresAtMs < this.floorMs) this.floorMs = expiresAtMs
   }
 
   /** A scan of the slot begins, or its generation is new: what is put from now on counts. */
@@ -26,5 +29,6 @@ export class ExpiryHints {
   /** After a restart or an install. */
   forgetAll(): void {
     this.#earliestMs.fill(0)
+    this.floorMs = 0
   }
 }

@@ -148,6 +148,11 @@ export class KvStateMachine implements StateMachine, DigestSource {
     return this.#moves.all()
   }
 
+  /** Masters below it are not heard here. */
+  get masterFence(): number {
+    return this.#moves.fence
+  }
+
   /** CheckCommit: the group owns the slot, or has passed it on, by this reconfig or a later one. */
   hasCommitted(slot: SlotId, reconfigId: number): boolean {
     return this.#slots.lastReconfig(slot) >= reconfigId
@@ -206,9 +211,7 @@ export class KvStateMachine implements StateMachine, DigestSource {
 
   #write(index: LogIndex, payload: Uint8Array): Uint8Array {
     const slot = asSlotId(u16At(payload, SLOT_OFFSET))
-    if (!this.#slots.owns(slot) || this.#slots.lastReconfig(slot) !== u32At(payload, SLOT_EPOCH_OFFSET)) {
-      return this.#notOwned(slot)
-    }
+    if (!this.#isServed(slot, u32At(payload, SLOT_EPOCH_OFFSET))) return this.#notOwned(slot)
     const fields = this.#fields
     fields.slot = slot
     fields.session = u64At(payload, SESSION_OFFSET)
@@ -222,6 +225,11 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const reply = this.#run(slot, index, payload)
     this.#sessions.keep(fields, reply)
     return reply
+  }
+
+  #isServed(slot: SlotId, slotEpoch: number): boolean {
+    if (!this.#slots.owns(slot)) return false
+    return this.#slots.lastReconfig(slot) === slotEpoch || this.#mutations.slotEpochIgnored === true
   }
 
   #notOwned(slot: SlotId): Uint8Array {
@@ -311,6 +319,11 @@ export class KvStateMachine implements StateMachine, DigestSource {
 
   // --- housekeeping and digest --------------------------------------------------------------------------------
 
+  /** False: this time `housekeeping` would find nothing. */
+  hasHousekeeping(): boolean {
+    return this.#housekeeping.hasWork(this.#slots)
+  }
+
   /**
    * For the leader, now and then: commands to propose as housekeeping payloads, found by looking at no more than `maxKeys` keys. `nowMs`: the stamp that
    * the leader would give, so that keys which an idle group's log time has not reached yet go too; 0 where it does not stamp.
@@ -348,13 +361,21 @@ export class KvStateMachine implements StateMachine, DigestSource {
     writer.u16(this.#sessionLimits.maxResults)
     writer.u32(this.#sessionLimits.maxReplyBytes)
     writer.u32(this.#sessionLimits.maxTotalBytes)
-    this.#slots.encode(writer)
-    this.#moves.encode(writer)
+    this.#encodeSlots(writer)
     const sessions = this.#mutations.sessionsLeftOutOfCheckpoint
       ? new SessionTable(this.#slots.slotCount, this.#sessionLimits)
       : this.#sessions
     sessions.encode(writer)
     return writer.copy()
+  }
+
+  #encodeSlots(writer: BytesWriter): void {
+    const { slotsLeftOutOfCheckpoint, movesLeftOutOfCheckpoint } = this.#mutations
+    const { slotCount, ownedSlots } = this.#options
+    const slots = slotsLeftOutOfCheckpoint ? new SlotStates(slotCount, ownedSlots) : this.#slots
+    const moves = slotsLeftOutOfCheckpoint || movesLeftOutOfCheckpoint ? new SlotMoves() : this.#moves
+    slots.encode(writer)
+    moves.encode(writer)
   }
 
   restore(state: Uint8Array | null): void {

@@ -31,6 +31,16 @@ export interface KvMutations {
   readonly sessionsNotMoved?: boolean
   /** A key that is deleted during a move, and of which no journal tells, shows again at the destination. */
   readonly tombstonesNotKept?: boolean
+  /** A restored replica owns what its group began with, and has no open move. */
+  readonly slotsLeftOutOfCheckpoint?: boolean
+  /** A restored replica knows nothing of open moves. */
+  readonly movesLeftOutOfCheckpoint?: boolean
+  /** The destination owns the slots from BEGIN on. */
+  readonly servedFromBegin?: boolean
+  /** A write runs wherever the slot is owned, by whichever reconfig its sender believes that to be. */
+  readonly slotEpochIgnored?: boolean
+  /** ENABLE leaves the log time where it is: what had expired at the source shows again. */
+  readonly logTimeNotMoved?: boolean
   /** PURGE_EXPIRED trusts the leader's scan instead of the key's modification index and expiry. */
   readonly purgeUnconditional?: boolean
 }

@@ -156,6 +156,10 @@ export class SlotStates {
   }
 
   /** Slots with dead generations, ascending. */
+  get hasDead(): boolean {
+    return this.#dead.size > 0
+  }
+
   slotsWithDead(): number[] {
     return [...this.#dead.keys()].sort((a, b) => a - b)
   }

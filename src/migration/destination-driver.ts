@@ -65,7 +65,7 @@ export class DestinationDriver implements MoveDriver {
   readonly #decision: Decision
   readonly #window: StagingWindow
   readonly #rotation: PullRotation
-  readonly #bucket: TokenBucket
+  #bucket: TokenBucket
   readonly #poll = new RetryDelay(POLL_MS, POLL_MOST_MS)
   readonly #stageRetry = new RetryDelay(STAGE_RETRY_MS, STAGE_RETRY_MOST_MS)
   readonly #moved: MovedBytes
@@ -204,6 +204,8 @@ export class DestinationDriver implements MoveDriver {
     if (!this.#window.isOpen) return
     const to = this.#peers.current
     if (to === null) return
+    const { bytesPerSecond } = this.#context.settings
+    if (bytesPerSecond !== this.#bucket.bytesPerSecond) this.#bucket = new TokenBucket(bytesPerSecond, nowMs)
     const dueMs = this.#pullDueMs(nowMs)
     if (nowMs < dueMs) return this.#comeBy(dueMs)
     const slots = this.#rotation.next((slot) => this.#isWanted(this.#window.predicted(slot)))

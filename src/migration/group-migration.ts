@@ -88,6 +88,11 @@ export class GroupMigration {
     for (const driver of this.#drivers.values()) if (nowMs >= driver.dueMs) driver.tick(nowMs)
   }
 
+  /** What was due by the settings before may be due now. */
+  settingsChanged(nowMs: number): void {
+    for (const driver of this.#drivers.values()) driver.tick(nowMs)
+  }
+
   /** When `tick` and `takeReleasedReplies` are to be called at the latest. */
   get dueMs(): number {
     let dueMs = Number.POSITIVE_INFINITY

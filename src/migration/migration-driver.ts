@@ -34,7 +34,7 @@ export interface MigrationMutations {
 export interface MigrationSettings {
   /** About what one STAGE entry holds; a larger value goes alone. At most 1 MiB, and below what a log entry may hold. */
   readonly maxStageBytes: number
-  /** What a destination pulls at most for one move; 0: no limit. */
+  /** What a destination pulls at most for one move; 0: no limit. Looked at before each pull: it may change (`settingsChanged`). */
   readonly bytesPerSecond: number
   readonly mutations?: MigrationMutations
 }

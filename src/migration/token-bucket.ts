@@ -9,6 +9,7 @@ const BURST_MS = 100
 const WORTHWHILE_BYTES = 16 * 1024
 
 export class TokenBucket {
+  readonly bytesPerSecond: number
   readonly #bytesPerMs: number
   readonly #burstBytes: number
   #tokens: number
@@ -16,6 +17,7 @@ export class TokenBucket {
 
   /** 0: no limit. */
   constructor(bytesPerSecond: number, nowMs: number) {
+    this.bytesPerSecond = bytesPerSecond
     this.#bytesPerMs = bytesPerSecond / 1000
     this.#burstBytes = Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS))
     this.#tokens = this.#burstBytes

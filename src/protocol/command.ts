@@ -78,6 +78,10 @@ export function stampPayload(payload: Uint8Array, stampMs: number): void {
   putU64(payload, STAMP_OFFSET, stampMs)
 }
 
+export function payloadSlot(payload: Uint8Array): SlotId {
+  return asSlotId(payload[2] | (payload[3] << 8))
+}
+
 /** Whether the payload may make the data larger (Redis's `denyoom`), so that a full disk refuses it. EXEC may. */
 export function payloadGrows(payload: Uint8Array): boolean {
   if (payload.length < PAYLOAD_HEADER_BYTES + 2 || payload[0] !== PAYLOAD_WRITE) return false

@@ -55,6 +55,7 @@ export function applyMove(ground: MoveGround, command: MoveCommand, index: LogIn
     return { outcome: begin(ground, command, index), index }
   }
   if (command.kind === 'stage') return { outcome: stage(ground, command.reconfigId, command.parts, index), index }
+  if (command.kind === 'fence') return { outcome: raiseFence(moves, command.fence), index }
   const role =
     command.kind === 'enable' || command.kind === 'refuse' || command.kind === 'drop' ? 'destination' : 'source'
   const move = moves.get(command.reconfigId, role)
@@ -77,6 +78,13 @@ export function applyMove(ground: MoveGround, command: MoveCommand, index: LogIn
   }
 }
 
+/** Only upwards: of two who would begin the same cluster epoch one is first, and the other is told so. */
+function raiseFence(moves: SlotMoves, fence: number): MoveOutcome {
+  if (fence <= moves.fence) return 'fenced'
+  moves.fence = fence
+  return 'done'
+}
+
 // --- BEGIN ------------------------------------------------------------------------------------------------------
 
 function begin(ground: MoveGround, command: Begin, index: LogIndex): MoveOutcome {
@@ -88,11 +96,17 @@ function begin(ground: MoveGround, command: Begin, index: LogIndex): MoveOutcome
   if (known !== null) return known.phase === 'refused' ? 'refused' : 'done'
   const slots = slotsOf(command.slots)
   if (slots.length === 0 || slots.some(({ slot }) => slot >= ground.slots.slotCount)) return 'malformed'
+  // No master moves slots from a group to itself.
+  if (moves.has(command.reconfigId)) return 'malformed'
   const misfit = role === 'source' ? sourceMisfit(ground, command, slots) : destinationMisfit(ground, command, slots)
   if (misfit !== null) return misfit
   const generation = makeGeneration(command.reconfigId, role === 'source' ? TOMBSTONE_COUNTER : FIRST_STAGING_COUNTER)
   if (generation === null) return 'exhausted'
   if (role === 'destination') ground.sessions.dropSlots(new Set(slots.map(({ slot }) => slot)))
+  if (ground.mutations.servedFromBegin && role === 'destination') {
+    for (const { slot } of slots) ground.slots.enable(slot, generation, command.reconfigId, index)
+    return 'done'
+  }
   moves.open({
     role,
     reconfigId: command.reconfigId,
@@ -127,7 +141,10 @@ function sourceMisfit(
   if (wanted.every(({ slot }) => slots.lastReconfig(slot) >= reconfigId)) return 'ended'
   if (moves.isFull || wanted.some(({ slot }) => moves.ofSlot(slot) !== null)) return 'busy'
   if (wanted.some(({ slot }) => !slots.owns(slot))) return 'not-owner'
-  return wanted.some(({ slot, predecessor }) => slots.lastReconfig(slot) !== predecessor) ? 'wrong-predecessor' : null
+  // A reconfig follows a lower one: DISABLE and CANCEL rest on it.
+  const isNext = ({ slot, predecessor }: WantedSlot): boolean =>
+    slots.lastReconfig(slot) === predecessor && predecessor < reconfigId
+  return wanted.every(isNext) ? null : 'wrong-predecessor'
 }
 
 function destinationMisfit(
@@ -219,7 +236,7 @@ function enable(
   if (move.phase === 'refused') return 'refused'
   const isStaged = ({ cursor }: MovingSlot): boolean => cursor.stage === STAGE_STREAMING && cursor.index >= disableIndex
   if (disableIndex === 0 || (!move.slots.every(isStaged) && !ground.mutations.enabledBeforeStaged)) return 'too-early'
-  ground.raiseLogTime(sourceLogTimeMs)
+  if (!ground.mutations.logTimeNotMoved) ground.raiseLogTime(sourceLogTimeMs)
   for (const { slot, generation } of move.slots) ground.slots.enable(slot, generation, move.reconfigId, index)
   if (ground.mutations.sessionsNotMoved) ground.sessions.dropSlots(slotSet(move))
   ground.moves.close(move)

@@ -257,6 +257,33 @@ describe('what is refused', () => {
     ).toBe('malformed')
   })
 
+  it('BEGIN of slots of which some have seen a later reconfig, or this one, or that this group takes from itself', () => {
+    const world = worldWith(5)
+    world.begin(7, [3])
+    move(world.source, { kind: 'cancel', reconfigId: 7, fence: 1 })
+    const run = (slot: number, predecessor: number) => ({ first: asSlotId(slot), last: asSlotId(slot), predecessor })
+    const begin = { fence: 1, peer: NO_PEER } as const
+    // Slot 3 was last touched by 7; DISABLE and CANCEL could not go back from there.
+    for (const reconfigId of [6, 7]) {
+      const slots = [run(3, 7), run(4, 0)]
+      expect(move(world.source, { kind: 'begin-source', reconfigId, ...begin, slots }).outcome).toBe(
+        'wrong-predecessor',
+      )
+    }
+    expect(world.source.machine.moves).toEqual([])
+    expect(move(world.destination, { kind: 'drop', reconfigId: 7 }).outcome).toBe('done')
+    world.moveAll(8, [5])
+    const slots = [run(4, 0), run(5, 8)]
+    const later = { kind: 'begin-destination', reconfigId: 8, ...begin, slots } as const
+    expect(move(world.destination, later).outcome).toBe('owner')
+    const back = { kind: 'begin-destination', reconfigId: 8, ...begin, slots: [run(5, 8)] } as const
+    expect(move(world.source, back).outcome).toBe('ended')
+    expect(move(world.source, { kind: 'begin-source', reconfigId: 9, ...begin, slots: [run(4, 0)] }).outcome).toBe(
+      'done',
+    )
+    expect(move(world.source, { ...back, reconfigId: 9 }).outcome).toBe('malformed')
+  })
+
   it('BEGIN and CANCEL of a deposed master', () => {
     const world = worldWith(0)
     expect(world.begin(1, [1], 0, 20)).toEqual(['done', 'done'])

@@ -57,6 +57,8 @@ export class SlotMoves {
   fence = 0
   /** Slots whose changes are to be noted: those of sources. */
   #noted = 0
+  /** What `all` gave last; null: a move has come or gone since. */
+  #all: readonly SlotMove[] | null = []
 
   /** Whether any change has to be looked at. */
   get notes(): boolean {
@@ -80,13 +82,20 @@ export class SlotMoves {
     return this.#bySlot.get(slot)?.part ?? null
   }
 
-  /** Ascending by reconfigId. */
-  all(): SlotMove[] {
-    return [...this.#moves.values()].sort((a, b) => a.reconfigId - b.reconfigId)
+  /** In either role. */
+  has(reconfigId: number): boolean {
+    return this.#moves.has(reconfigId)
+  }
+
+  /** Ascending by reconfigId. The same array as long as no move comes or goes: it is looked at after every write. */
+  all(): readonly SlotMove[] {
+    this.#all ??= [...this.#moves.values()].sort((a, b) => a.reconfigId - b.reconfigId)
+    return this.#all
   }
 
   open(move: SlotMove): void {
     assert(!this.#moves.has(move.reconfigId), `move ${move.reconfigId}: opened twice`)
+    this.#all = null
     this.#moves.set(move.reconfigId, move)
     for (const part of move.slots) {
       assert(!this.#bySlot.has(part.slot), `slot ${part.slot}: in two open moves`)
@@ -96,6 +105,7 @@ export class SlotMoves {
   }
 
   close(move: SlotMove): void {
+    this.#all = null
     this.#moves.delete(move.reconfigId)
     for (const { slot } of move.slots) this.#bySlot.delete(slot)
     if (move.role === 'source') this.#noted -= move.slots.length

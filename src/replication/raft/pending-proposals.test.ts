@@ -1,5 +1,6 @@
 // Who hears what, and how often: gathered, appended, applied, lost; and how far the outcomes reach without a gap.
 import { describe, expect, it } from 'vitest'
+import { present } from '../../base/assert.ts'
 import { asLogIndex, asTerm } from '../../base/brand.ts'
 import { latin1Bytes, latin1Text } from '../../base/bytes.ts'
 import { Prng } from '../../base/prng.ts'
@@ -28,6 +29,19 @@ class Callers {
     })
     if (kept) this.heard.push([])
     return kept
+  }
+
+  /** Its ordinal. */
+  park(): number | null {
+    const caller = this.heard.length
+    const ordinal = this.pending.park(new Uint8Array(10), {
+      settle: (outcome, reply) => {
+        this.heard[caller].push(`${outcome}${latin1Text(reply)}`)
+        this.order.push(caller)
+      },
+    })
+    if (ordinal !== null) this.heard.push([])
+    return ordinal
   }
 }
 
@@ -95,6 +109,41 @@ describe('PendingProposals', () => {
     expect(world.gather()).toBe(true)
   })
 
+  it('parks within the bound, lets go in any order, and counts a parked one as unsettled until its outcome', () => {
+    const world = new Callers(3)
+    const [first, second] = [world.park(), world.park()]
+    world.gather()
+    expect(world.park()).toBe(null)
+    expect(world.gather()).toBe(false)
+    world.pending.appendedAt(asLogIndex(1), asTerm(1), 1)
+    world.pending.applied(asLogIndex(1), asTerm(1), latin1Bytes('+OK'))
+    expect([world.order, world.pending.settledThrough]).toEqual([[2], 0])
+    for (const ordinal of [second, first]) world.pending.unpark(present(ordinal, 'parked'))
+    world.pending.appendedAt(asLogIndex(2), asTerm(1), 2)
+    world.pending.applied(asLogIndex(2), asTerm(1), latin1Bytes('+OK'))
+    expect([world.order, world.pending.settledThrough]).toEqual([[2, 1], 0])
+    world.pending.applied(asLogIndex(3), asTerm(1), latin1Bytes('+OK'))
+    expect([world.order, world.pending.settledThrough]).toEqual([[2, 1, 0], 3])
+  })
+
+  it('holds a reply until it is released, also by the end of leadership: it was applied', () => {
+    const world = new Callers()
+    for (let i = 0; i < 4; i++) world.gather()
+    world.pending.appendedAt(asLogIndex(1), asTerm(1), 3)
+    world.park()
+    expect(world.pending.awaits(asLogIndex(1), asTerm(2))).toBe(false)
+    expect(world.pending.awaits(asLogIndex(1), asTerm(1))).toBe(true)
+    for (const index of [1, 2]) world.pending.hold(asLogIndex(index), latin1Bytes(`${index}`))
+    expect(world.pending.settledThrough).toBe(0)
+    world.pending.release(asLogIndex(1))
+    world.pending.release(asLogIndex(1))
+    expect(world.pending.settledThrough).toBe(1)
+    world.pending.leadershipLost()
+    const refused = `${OUTCOME_REFUSED}`
+    expect(world.heard.map(([only]) => only)).toEqual(['11', '12', `${OUTCOME_UNKNOWN}`, refused, refused])
+    expect(world.pending.settledThrough).toBe(5)
+  })
+
   it('gives everyone exactly one outcome, and settledThrough is the gapless prefix, in any order of events', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const random = new Prng(seed)
@@ -102,9 +151,24 @@ describe('PendingProposals', () => {
       let last = 0
       let applied = 0
       let term = 1
+      const parked: number[] = []
+      const held: number[] = []
       for (let step = 0; step < 200; step++) {
-        const dice = random.below(12)
-        if (dice < 5) world.gather()
+        const dice = random.below(16)
+        if (dice === 12) {
+          const ordinal = world.park()
+          if (ordinal !== null) parked.push(ordinal)
+        } else if (dice === 13 && parked.length > 0) {
+          world.pending.unpark(parked.splice(random.below(parked.length), 1)[0])
+        } else if (dice === 14 && applied < last) {
+          applied++
+          const index = asLogIndex(applied)
+          if (world.pending.awaits(index, asTerm(term))) world.pending.hold(index, latin1Bytes(''))
+          else world.pending.applied(index, asTerm(term), latin1Bytes(''))
+          held.push(applied)
+        } else if (dice === 15 && held.length > 0) {
+          world.pending.release(asLogIndex(held.splice(random.below(held.length), 1)[0]))
+        } else if (dice < 5) world.gather()
         else if (dice < 8) {
           const count = Math.min(world.pending.peek(random.below(5), 1_000, all).length, world.pending.appendRoom)
           world.pending.appendedAt(asLogIndex(last + 1), asTerm(term), count)

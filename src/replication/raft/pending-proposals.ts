@@ -1,18 +1,25 @@
 /**
  * Proposals between the caller and their commitment: first gathered (not yet in the log, so a refusal is certain), then appended
- * at an index in a term (so that losing leadership leaves them unknown).
+ * at an index in a term (so that losing leadership leaves them unknown). Where their slot leaves the group (write-gate.ts) they may be parked before
+ * they are gathered, and held between being applied and being answered.
  */
 import { assert } from '../../base/assert.ts'
 import { asLogIndex, type LogIndex, type Term } from '../../base/brand.ts'
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import { BoundedDeque } from '../../base/deque.ts'
-import { OUTCOME_REFUSED, OUTCOME_REPLY, OUTCOME_UNKNOWN } from '../../protocol/request-message.ts'
+import { OUTCOME_REFUSED, OUTCOME_REPLY, OUTCOME_UNKNOWN, type RequestOutcome } from '../../protocol/request-message.ts'
 import type { Settle } from './settle.ts'
 
 interface GatheredProposal {
   readonly ordinal: number
   readonly payload: Uint8Array
   readonly waiter: Settle
+}
+
+interface HeldReply {
+  readonly ordinal: number
+  readonly waiter: Settle
+  readonly reply: Uint8Array
 }
 
 interface AppendedProposal {
@@ -25,6 +32,12 @@ interface AppendedProposal {
 export class PendingProposals {
   readonly #gathered: BoundedDeque<GatheredProposal>
   readonly #appended: BoundedDeque<AppendedProposal>
+  /** By ordinal, rising. */
+  readonly #parked = new Map<number, GatheredProposal>()
+  /** Ordinals, rising, of those that were parked once and have no outcome: later ones may stand before them in the queues. */
+  readonly #overtaken = new Set<number>()
+  /** Applied, and not answered, in the order of the log. */
+  readonly #held = new Map<LogIndex, HeldReply>()
   /** How many were ever gathered: the ordinal of the newest. */
   gatheredEver = 0
 
@@ -47,14 +60,45 @@ export class PendingProposals {
    */
   get settledThrough(): number {
     const oldest = this.#appended.peek() ?? this.#gathered.peek()
-    return oldest === undefined ? this.gatheredEver : oldest.ordinal - 1
+    const through = oldest === undefined ? this.gatheredEver : oldest.ordinal - 1
+    if (this.#overtaken.size === 0 && this.#held.size === 0) return through
+    // Whatever was never parked stands in each queue behind lower ordinals only, and behind overtaken ones, which are lower too: the heads tell.
+    const [overtaken] = this.#overtaken
+    const [held] = this.#held.values()
+    return Math.min(
+      through,
+      (overtaken ?? Number.POSITIVE_INFINITY) - 1,
+      (held?.ordinal ?? Number.POSITIVE_INFINITY) - 1,
+    )
   }
 
   /** False where the bound is reached: the caller refuses. */
   gather(payload: Uint8Array, waiter: Settle): boolean {
-    if (!this.#gathered.push({ ordinal: this.gatheredEver + 1, payload, waiter })) return false
+    if (this.#isFull || !this.#gathered.push({ ordinal: this.gatheredEver + 1, payload, waiter })) return false
     this.gatheredEver++
     return true
+  }
+
+  /** As `gather`, but it waits for `unpark`. Returns its ordinal; null where the bound is reached. */
+  park(payload: Uint8Array, waiter: Settle): number | null {
+    if (this.#isFull) return null
+    const ordinal = ++this.gatheredEver
+    this.#parked.set(ordinal, { ordinal, payload, waiter })
+    this.#overtaken.add(ordinal)
+    return ordinal
+  }
+
+  /** Nothing where it has its outcome already. */
+  unpark(ordinal: number): void {
+    const proposal = this.#parked.get(ordinal)
+    if (proposal === undefined) return
+    this.#parked.delete(ordinal)
+    const kept = this.#gathered.push(proposal)
+    assert(kept, 'PendingProposals: no room for a parked proposal')
+  }
+
+  unparkAll(): void {
+    for (const ordinal of [...this.#parked.keys()]) this.unpark(ordinal)
   }
 
   /**
@@ -97,7 +141,32 @@ export class PendingProposals {
   /** Takes the oldest gathered one out, with this answer. */
   answerOldestGathered(reply: Uint8Array): void {
     const proposal = this.#gathered.shift()
-    if (proposal !== undefined) proposal.waiter.settle(OUTCOME_REPLY, reply)
+    if (proposal !== undefined) this.#settle(proposal, OUTCOME_REPLY, reply)
+  }
+
+  /** Whether somebody here waits for the entry that is being applied. */
+  awaits(index: LogIndex, term: Term): boolean {
+    const head = this.#appended.peek()
+    return head?.index === index && head.term === term
+  }
+
+  /** Instead of `applied`, where `awaits` says so: the reply goes with `release`. */
+  hold(index: LogIndex, reply: Uint8Array): void {
+    const head = this.#appended.shift()
+    assert(head?.index === index, 'PendingProposals: a reply is held that nobody waits for')
+    this.#held.set(index, { ordinal: head.ordinal, waiter: head.waiter, reply })
+  }
+
+  /** Nothing where the reply has gone already. */
+  release(index: LogIndex): void {
+    const held = this.#held.get(index)
+    if (held === undefined) return
+    this.#held.delete(index)
+    this.#settle(held, OUTCOME_REPLY, held.reply)
+  }
+
+  releaseAll(): void {
+    for (const index of [...this.#held.keys()]) this.release(index)
   }
 
   /** The entry at `index` was applied with `reply`: answers its proposer, if it is here and the entry is the one it appended. */
@@ -106,23 +175,41 @@ export class PendingProposals {
       const head = this.#appended.peek()
       if (head === undefined || head.index > index) return
       this.#appended.shift()
-      if (head.index === index && head.term === term) head.waiter.settle(OUTCOME_REPLY, reply)
-      else head.waiter.settle(OUTCOME_UNKNOWN, EMPTY_BYTES)
+      if (head.index === index && head.term === term) this.#settle(head, OUTCOME_REPLY, reply)
+      else this.#settle(head, OUTCOME_UNKNOWN, EMPTY_BYTES)
     }
   }
 
-  /** Leadership was lost: what was appended may yet commit under another leader; what was gathered was never in a log. Oldest first. */
+  /**
+   * Leadership was lost: what is held was applied, what was appended may yet commit under another leader, and what was gathered or parked was never
+   * in a log. Oldest first.
+   */
   leadershipLost(): void {
+    this.releaseAll()
     for (let head = this.#appended.shift(); head !== undefined; head = this.#appended.shift()) {
-      head.waiter.settle(OUTCOME_UNKNOWN, EMPTY_BYTES)
+      this.#settle(head, OUTCOME_UNKNOWN, EMPTY_BYTES)
     }
     this.refuseGathered()
   }
 
+  /** The parked ones too: none of a slot may overtake another. */
   refuseGathered(): void {
     for (let left = this.#gathered.length; left > 0; left--) {
       const proposal = this.#gathered.shift()
-      proposal?.waiter.settle(OUTCOME_REFUSED, EMPTY_BYTES)
+      if (proposal !== undefined) this.#settle(proposal, OUTCOME_REFUSED, EMPTY_BYTES)
     }
+    for (const [ordinal, proposal] of [...this.#parked]) {
+      this.#parked.delete(ordinal)
+      this.#settle(proposal, OUTCOME_REFUSED, EMPTY_BYTES)
+    }
+  }
+
+  get #isFull(): boolean {
+    return this.#gathered.length + this.#parked.size >= this.#gathered.maxLength
+  }
+
+  #settle(proposal: { ordinal: number; waiter: Settle }, outcome: RequestOutcome, reply: Uint8Array): void {
+    if (this.#overtaken.size > 0) this.#overtaken.delete(proposal.ordinal)
+    proposal.waiter.settle(outcome, reply)
   }
 }

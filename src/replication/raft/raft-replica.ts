@@ -13,40 +13,33 @@ import {
   type ReplicaId,
   type SlotId,
 } from '../../base/brand.ts'
-import { EMPTY_BYTES, latin1Bytes } from '../../base/bytes.ts'
+import { EMPTY_BYTES } from '../../base/bytes.ts'
 import type { GroupWrite } from '../../ports/log.ts'
 import type { StateMachine } from '../../ports/state-machine.ts'
-import { encodePayload, PAYLOAD_TICK, payloadGrows, stampPayload } from '../../protocol/command.ts'
+import { PAYLOAD_WRITE, payloadSlot } from '../../protocol/command.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, type Entry } from '../../protocol/entry.ts'
 import type { ImageMessage } from '../../protocol/image-message.ts'
 import { decodeMembership, type Membership } from '../../protocol/membership.ts'
 import type { RaftMessage } from '../../protocol/raft-message.ts'
-import { OUTCOME_REPLY, type RequestOutcome } from '../../protocol/request-message.ts'
 import type { MembershipChange, ProposeMembershipResult, RaftCore } from '../../raft/raft-core.ts'
 import type { RaftStatus, Ready } from '../../raft/ready.ts'
 import type { CheckpointMeta, ReplicaStore } from '../../store/store.ts'
 import { PendingProposals } from './pending-proposals.ts'
-import { type PendingRead, PendingReads } from './pending-reads.ts'
+import { ProposalBatches } from './proposal-batches.ts'
 import { ReplicaCheckpoints } from './replica-checkpoints.ts'
 import type { ReplicaHost, ReplicaOptions, ReplicaState, UnsyncedReady } from './replica-host.ts'
 import { ReplicaImages } from './replica-images.ts'
+import { BARRIER, ReplicaReads } from './replica-reads.ts'
 import type { Settle } from './settle.ts'
+import type { WriteGate } from './write-gate.ts'
 
 export type { ReplicaHost, ReplicaState, UnsyncedReady } from './replica-host.ts'
 
-const DISKFULL = latin1Bytes(
-  '-DISKFULL the leader of this slot is out of disk space: delete keys or give it a larger disk\r\n',
-)
-/** Of entries that the leader makes itself: under no session. */
-const OWN_PAYLOAD = { stampMs: 0, session: 0, sequence: 0, lowestUnanswered: 0, retryUntilMs: 0 } as const
+/** '-': how an error begins. */
+const ERROR_TYPE = 0x2d
 const READIES_PER_TURN = 16
 /** Entries applied in one turn, about: a replica that catches up must not keep the node's ticks and heartbeats waiting. */
 const APPLIED_PER_TURN = 8192
-const PROPOSALS_PER_BATCH = 4096
-/** The log's room is asked for only before a turn: so much may go in at once. */
-const PROPOSAL_BYTES_PER_TURN = 4 << 20
-/** Above the retained log bound, while an image is under way, proposals go in at this rate a turn. */
-const SLOWED_PROPOSALS_PER_TURN = 16
 
 export class RaftReplica {
   readonly group: GroupId
@@ -55,7 +48,8 @@ export class RaftReplica {
   readonly #options: ReplicaOptions
   readonly #host: ReplicaHost
   readonly #proposals: PendingProposals
-  readonly #reads: PendingReads
+  readonly #batches: ProposalBatches
+  readonly #reads: ReplicaReads
   readonly #nodes = new Map<ReplicaId, NodeId>()
   readonly #images: ReplicaImages
   readonly #checkpoints: ReplicaCheckpoints
@@ -68,13 +62,13 @@ export class RaftReplica {
   #switching = false
   #installedDirectory = 0
   #backlog: (readonly Entry[])[] = []
-  #tickUnderWay = false
   #housekeeping = 0
   /** 0: it does not lead, as far as the Readys have told. */
   #leadingTerm = 0
   #closed = false
   #storeClosed = false
   readonly #whenClosed: (() => void)[] = []
+  #gate: WriteGate | null = null
 
   constructor(options: ReplicaOptions, host: ReplicaHost, core: RaftCore, state: ReplicaState) {
     this.group = options.group
@@ -85,7 +79,15 @@ export class RaftReplica {
     this.#store = state.store
     this.#machine = state.machine
     this.#proposals = new PendingProposals(options.maxPendingProposals)
-    this.#reads = new PendingReads(options.maxPendingReads)
+    this.#batches = new ProposalBatches(this.#proposals, core, host)
+    this.#reads = new ReplicaReads(options.maxPendingReads, {
+      core,
+      machine: () => this.#machine,
+      applied: () => this.#applied,
+      stampMs: () => host.stampMs(this.#appliedMembership),
+      settledThrough: () => this.#proposals.settledThrough,
+      propose: (payload, waiter) => this.propose(payload, waiter),
+    })
     const meta = state.store.meta
     this.#applied = meta?.applied ?? asLogIndex(0)
     this.#appliedMembership = meta?.membership ?? options.genesisMembership
@@ -173,14 +175,26 @@ export class RaftReplica {
   }
 
   tick(): void {
-    if (this.#closed) return
+    if (this.#closed || this.core.resting) return
     this.core.tick()
     if (this.core.hasReady()) this.#host.wake(this)
+  }
+
+  /** No time passes in it: nothing happens, and its node watches over the others' (raft/rest.ts). */
+  get resting(): boolean {
+    return this.core.resting && !this.#closed
+  }
+
+  /** A node that matters has been silent for so many ticks; 0: it no longer says that the group rests. */
+  wakeFromRest(silentTicks: number): void {
+    this.core.wake(silentTicks)
   }
 
   step(from: NodeId, message: RaftMessage): void {
     if (this.#closed || message.to !== this.replicaId) return
     if (!this.#nodes.has(message.from)) this.#nodes.set(message.from, from)
+    // Somebody else's word says nothing of the leader: its silence counts from its node's last word.
+    if (this.core.resting && message.from !== this.core.leader) this.core.wake(this.#host.silentTicks?.(this) ?? 0)
     this.core.step(message)
     this.#host.wake(this)
   }
@@ -213,9 +227,59 @@ export class RaftReplica {
 
   /** Queues a write; `payload` is stamped in place later and must belong to this call alone. False: closed, or too many wait; nothing was queued. */
   propose(payload: Uint8Array, waiter: Settle): boolean {
-    if (this.#closed || !this.#proposals.gather(payload, waiter)) return false
+    if (this.#closed) return false
+    if (
+      this.#gate !== null &&
+      payload[0] === PAYLOAD_WRITE &&
+      !this.#gate.admits(payloadSlot(payload), payload.length)
+    ) {
+      return this.#park(this.#gate, payload, waiter)
+    }
+    if (!this.#proposals.gather(payload, waiter)) return false
     this.#host.wake(this)
     return true
+  }
+
+  #park(gate: WriteGate, payload: Uint8Array, waiter: Settle): boolean {
+    const ordinal = this.#proposals.park(payload, waiter)
+    if (ordinal === null) return false
+    gate.parked(payloadSlot(payload), payload.length, ordinal)
+    return true
+  }
+
+  /** Null: writes go freely, and what waited for the gate before goes on at once. Gone with leadership, which answers whatever waits. */
+  setWriteGate(gate: WriteGate | null): void {
+    if (this.#gate === gate) return
+    this.#gate = gate
+    this.#proposals.releaseAll()
+    this.#proposals.unparkAll()
+    this.#host.wake(this)
+  }
+
+  /** A parked write goes on; nothing where it has its outcome already. */
+  unpark(ordinal: number): void {
+    this.#proposals.unpark(ordinal)
+    this.#host.wake(this)
+  }
+
+  /** A held reply goes; nothing where it has gone already. */
+  releaseReply(index: LogIndex): void {
+    this.#proposals.release(index)
+    // Reads that wait for it.
+    this.#host.wake(this)
+  }
+
+  /** False: the disk has no room for what makes the data larger. */
+  get acceptsGrowth(): boolean {
+    return this.#host.acceptsGrowth() && !this.#checkpoints.outOfSpace
+  }
+
+  /**
+   * ReadIndex alone: OUTCOME_REPLY once a majority has said, after this call, that this replica leads, and it has applied all that was committed by then.
+   * False as in `propose`.
+   */
+  barrier(waiter: Settle): boolean {
+    return this.read(asSlotId(0), 0, BARRIER, false, waiter)
   }
 
   /** Queues a linearizable read. With `afterWrites` it sees every write proposed here before it. False as in `propose`. */
@@ -223,6 +287,16 @@ export class RaftReplica {
     if (this.#closed) return false
     const afterProposals = afterWrites ? this.#proposals.gatheredEver : 0
     if (!this.#reads.gather({ slot, slotEpoch, command, waiter, afterProposals })) return false
+    this.#host.wake(this)
+    return true
+  }
+
+  /**
+   * Queues a linearizable read that this replica answers itself, whether it leads or not: the leader only confirms the index. In no order with any other
+   * request. May be refused for reasons that the leader would not have. False as in `propose`.
+   */
+  readHere(slot: SlotId, slotEpoch: number, command: Uint8Array, waiter: Settle): boolean {
+    if (this.#closed || !this.#reads.here.gather({ slot, slotEpoch, command, waiter, afterProposals: 0 })) return false
     this.#host.wake(this)
     return true
   }
@@ -251,11 +325,11 @@ export class RaftReplica {
     const applyUntil = this.#applied + APPLIED_PER_TURN
     this.#drain(unsynced, applyUntil)
     if (mayPropose) this.#submitProposals()
-    this.#submitReads()
+    this.#reads.submit()
     this.#drain(unsynced, applyUntil)
     // Reads that waited for proposals which were answered without a Ready.
     this.#serveReads()
-    if (this.core.hasReady() || (this.#reads.gathered > 0 && !this.#reads.roundUnderWay)) this.#host.wake(this)
+    if (this.core.hasReady() || this.#reads.mayStart) this.#host.wake(this)
     this.#checkpoints.whenDue(this.#applied)
   }
 
@@ -290,8 +364,9 @@ export class RaftReplica {
     this.#closed = true
     this.#images.close()
     this.#checkpoints.close()
+    this.#gate = null
     this.#proposals.leadershipLost()
-    this.#reads.leadershipLost()
+    this.#reads.close()
     this.#store.close(() => {
       this.#storeClosed = true
       for (const closed of this.#whenClosed.splice(0)) closed()
@@ -355,7 +430,7 @@ export class RaftReplica {
     const leadingTerm = status.role === 'leader' ? status.term : 0
     // Also where it has lost and won again between two turns: what was appended in the old term may be gone.
     if (this.#leadingTerm !== 0 && this.#leadingTerm !== leadingTerm) {
-      this.#tickUnderWay = false
+      this.#gate = null
       this.#proposals.leadershipLost()
       this.#reads.leadershipLost()
       this.#images.leadershipLost()
@@ -369,50 +444,13 @@ export class RaftReplica {
   }
 
   #submitProposals(): void {
-    const slowed = this.#images.sending && this.core.logBytes() > this.#options.limits.retainedBytesMax
-    let room = slowed ? SLOWED_PROPOSALS_PER_TURN : PROPOSALS_PER_BATCH
-    let bytesLeft = PROPOSAL_BYTES_PER_TURN
-    const mayGrow = this.#host.acceptsGrowth() && !this.#checkpoints.outOfSpace
-    const admits = (payload: Uint8Array): boolean => mayGrow || !payloadGrows(payload)
-    while (this.#proposals.gathered > 0 && room > 0 && bytesLeft > 0 && this.#host.log.hasRoom) {
-      if (!mayGrow) this.#refuseGrowth()
-      const count = Math.min(room, this.#proposals.appendRoom)
-      const payloads = this.#proposals.peek(count, bytesLeft, admits)
-      if (payloads.length === 0) return
-      const stampMs = this.#host.stampMs(this.#appliedMembership)
-      for (const payload of payloads) stampPayload(payload, stampMs)
-      const result = this.core.propose(payloads)
-      if (result.kind === 'notLeader') {
-        // The Ready that says so refuses them together with the reads that wait for them.
-        if (this.#leadingTerm === 0) this.#proposals.refuseGathered()
-        return
-      }
-      if (result.kind === 'busy') return
-      if (result.kind === 'tooLarge') {
-        const text = `-ERR the command takes more than the ${result.maxBytes} bytes of one log entry: send smaller parts\r\n`
-        this.#proposals.answerOldestGathered(latin1Bytes(text))
-        continue
-      }
-      this.#proposals.appendedAt(result.firstIndex, result.term, result.count)
-      room -= result.count
-      for (let i = 0; i < result.count; i++) bytesLeft -= payloads[i].length
-      if (result.count < payloads.length) return
-    }
-  }
-
-  #refuseGrowth(): void {
-    for (let head = this.#proposals.oldestGathered(); head !== undefined; head = this.#proposals.oldestGathered()) {
-      if (!payloadGrows(head)) return
-      this.#proposals.answerOldestGathered(DISKFULL)
-    }
-  }
-
-  #submitReads(): void {
-    // One round at a time: what comes meanwhile shares the next, which costs no more for fifty reads than for one.
-    if (this.#reads.gathered === 0 || this.#reads.roundUnderWay) return
-    const result = this.core.role === 'leader' ? this.core.readIndex() : null
-    if (result === null || result.kind !== 'pending') this.#reads.refuseGathered()
-    else this.#reads.confirming(result.read)
+    if (this.#proposals.gathered === 0) return
+    this.#batches.submit({
+      leads: this.#leadingTerm !== 0,
+      slowed: this.#images.sending && this.core.logBytes() > this.#options.limits.retainedBytesMax,
+      mayGrow: this.acceptsGrowth,
+      membership: this.#appliedMembership,
+    })
   }
 
   #apply(entries: readonly Entry[]): void {
@@ -427,41 +465,24 @@ export class RaftReplica {
       if (entry.kind === ENTRY_COMMAND) reply = this.#machine.apply(entry)
       else if (entry.kind === ENTRY_MEMBERSHIP) this.#appliedMembership = decodeMembership(entry.payload)
       this.#applied = entry.index
-      this.#proposals.applied(entry.index, entry.term, reply)
+      if (this.#gate !== null && this.#holds(this.#gate, entry, reply)) this.#proposals.hold(entry.index, reply)
+      else this.#proposals.applied(entry.index, entry.term, reply)
     }
     this.core.applied(this.#applied)
+    if (this.#leadingTerm !== 0) this.#host.applied?.(this)
     this.#host.wake(this)
   }
 
+  /** Errors go at once: nothing was written. */
+  #holds(gate: WriteGate, { kind, payload, index, term }: Entry, reply: Uint8Array): boolean {
+    if (kind !== ENTRY_COMMAND || payload[0] !== PAYLOAD_WRITE || reply[0] === ERROR_TYPE) return false
+    return (
+      this.#proposals.awaits(index, term) && gate.holdsReply(payloadSlot(payload), index, payload.length + reply.length)
+    )
+  }
+
   #serveReads(): void {
-    if (this.#switching || !this.#reads.hasConfirmed) return
-    const nowMs = this.#host.stampMs(this.#appliedMembership)
-    this.#reads.serve(this.#applied, this.#proposals.settledThrough, (read) => this.#query(read, nowMs))
-    if (this.#reads.ticking > 0) this.#proposeTick()
-  }
-
-  #query(read: PendingRead, nowMs: number): boolean {
-    const atMs = Math.max(nowMs, this.#machine.logTimeMs)
-    const result = this.#machine.query(read.command, atMs, read.slot, read.slotEpoch)
-    if (result.kind === 'needsTick') return false
-    read.waiter.settle(OUTCOME_REPLY, result.reply)
-    return true
-  }
-
-  /** One tick serves every read that waits for one (design, "Time"). */
-  #proposeTick(): void {
-    if (this.#tickUnderWay) return
-    const header = { ...OWN_PAYLOAD, kind: PAYLOAD_TICK, slot: asSlotId(0) } as const
-    const queued = this.propose(encodePayload(header, EMPTY_BYTES), {
-      settle: (outcome: RequestOutcome) => {
-        this.#tickUnderWay = false
-        if (outcome !== OUTCOME_REPLY) return this.#reads.refuseTicking()
-        // By log time alone from here on: it has moved to the leader's stamp.
-        this.#reads.ticked((read) => assert(this.#query(read, 0), 'a read without a clock cannot need a tick'))
-      },
-    })
-    if (queued) this.#tickUnderWay = true
-    else this.#reads.refuseTicking()
+    if (!this.#switching) this.#reads.answer()
   }
 
   #checkpointMeta(): CheckpointMeta {

@@ -30,6 +30,10 @@ export interface ReplicaHost {
   /** Asks for a turn. */
   wake(replica: RaftReplica): void
   statusChanged(replica: RaftReplica, status: RaftStatus): void
+  /** How long the leader's node has been silent, of a follower at rest; absent: groups never rest. */
+  silentTicks?(replica: RaftReplica): number
+  /** Entries were applied while it leads. */
+  applied?(replica: RaftReplica): void
   /** The leader's clock for entries, clamped to its quorum's clocks; 0: it must not stamp ahead. */
   stampMs(membership: Membership): number
   openState(group: GroupId, directory: number, done: (error: string | null, state: ReplicaState | null) => void): void

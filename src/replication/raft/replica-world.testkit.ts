@@ -3,7 +3,16 @@
  * them are plain function calls that can be cut. What a test wants to see of the order of things it finds in `sent` and `fatals`.
  */
 import { assert, present } from '../../base/assert.ts'
-import { asGroupId, asLogIndex, asNodeId, asReplicaId, asSlotId, asTerm, type NodeId } from '../../base/brand.ts'
+import {
+  asGroupId,
+  asLogIndex,
+  asNodeId,
+  asReplicaId,
+  asSlotId,
+  asTerm,
+  type NodeId,
+  type ReplicaId,
+} from '../../base/brand.ts'
 import { BytesReader, latin1Bytes, latin1Text } from '../../base/bytes.ts'
 import { Prng } from '../../base/prng.ts'
 import { KvStateMachine } from '../../kv/kv-state-machine.ts'
@@ -33,12 +42,13 @@ import { RaftReplica, type ReplicaHost, type ReplicaState } from './raft-replica
 export const WORLD_GROUP = asGroupId(1)
 const SLOTS = 1
 const TICK_MS = 20
-const PATH = 'group-1'
 const HASH_KEY = latin1Bytes('01234567')
 
 export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
+  /** The first so many begin as voters, with their node ids as replica ids; the others without a replica (`open`). Left out: all. */
+  readonly voters?: number
   readonly limits?: Partial<CompactionLimits>
   readonly config?: Partial<RaftConfig>
   readonly segmentBytes?: number
@@ -71,6 +81,11 @@ export class WorldNode {
   readonly fatals: string[] = []
   acceptsGrowth = true
   onStatus: () => void = () => {}
+  /** A process of it runs, with its replica, if it has one. */
+  onStart: () => void = () => {}
+  hasBegun = false
+  /** The replica whose entries the log holds: one that goes still has them until it is forgotten, one that has crashed until the next is open. */
+  logged: RaftReplica | null = null
   /** Null: it has not started, or has crashed. */
   engine: Engine | null = null
   #replica: RaftReplica | null = null
@@ -83,18 +98,27 @@ export class WorldNode {
     this.files = new SimBaseFileStore(scheduler, { commitMsMin: 1, commitMsMax: 5 })
   }
 
+  /** The last one, where it has crashed. */
   get replica(): RaftReplica {
-    return present(this.#replica, 'the node has not started')
+    return present(this.#replica ?? this.logged, 'the node has no replica, or has not started')
   }
 
   get log(): WriteAheadLog {
     return present(this.#log, 'the node has not started')
   }
 
-  started(log: WriteAheadLog, replica: RaftReplica, engine: Engine): void {
+  /** Null: it has none. */
+  get held(): RaftReplica | null {
+    return this.#replica
+  }
+
+  opened(log: WriteAheadLog): void {
     this.#log = log
+    this.#replica = null
+  }
+
+  holds(replica: RaftReplica | null): void {
     this.#replica = replica
-    this.engine = engine
   }
 }
 
@@ -112,10 +136,14 @@ export class ReplicaWorld {
     this.#options = options
     this.scheduler = new Scheduler(options.seed)
     this.nodes = Array.from({ length: options.nodes }, (_, i) => new WorldNode(i + 1, this.scheduler))
-    const members = this.nodes.map(({ nodeId }) => ({ replicaId: asReplicaId(nodeId), nodeId, role: 'voter' as const }))
+    const members = this.nodes
+      .slice(0, options.voters)
+      .map(({ nodeId }) => ({ replicaId: asReplicaId(nodeId), nodeId, role: 'voter' as const }))
     this.#membership = { members }
     for (const node of this.nodes) this.#start(node)
-    this.runUntil(() => this.nodes.every((node) => node.engine !== null), 'the nodes start')
+    const hasStarted = (node: WorldNode): boolean =>
+      node.engine !== null && (node.held !== null || !this.#isVoter(node))
+    this.runUntil(() => this.nodes.every(hasStarted), 'the nodes start')
   }
 
   runFor(ms: number): void {
@@ -132,7 +160,7 @@ export class ReplicaWorld {
   /** Elects somebody, and waits until that one can read and write. */
   leader(): WorldNode {
     const find = (): WorldNode | undefined =>
-      this.nodes.find(({ nodeId, engine, replica }) => engine !== null && replica.isLeader && !this.#cut.has(nodeId))
+      this.nodes.find(({ nodeId, engine, held }) => engine !== null && held?.isLeader && !this.#cut.has(nodeId))
     this.runUntil(() => (find()?.replica.applied ?? 0) > 0, 'a leader is elected')
     return present(find(), 'a leader')
   }
@@ -147,6 +175,10 @@ export class ReplicaWorld {
     this.#cut.add(node.nodeId)
   }
 
+  isCut(node: WorldNode): boolean {
+    return this.#cut.has(node.nodeId)
+  }
+
   mend(node: WorldNode): void {
     this.#cut.delete(node.nodeId)
   }
@@ -154,6 +186,7 @@ export class ReplicaWorld {
   /** The power goes: what its disk had not synced may be gone. */
   crash(node: WorldNode): void {
     node.engine = null
+    node.holds(null)
     node.clock.kill()
     node.disk.crash()
     node.files.crash()
@@ -188,6 +221,27 @@ export class ReplicaWorld {
     return outcome.reply
   }
 
+  /** A replica that knows nothing yet, on a node that has none. */
+  open(node: WorldNode, replicaId: ReplicaId, done: () => void): void {
+    assert(node.held === null, 'a second replica on one node')
+    const { log } = node
+    const fresh = this.#begin(log, replicaId)
+    log.flush(() => this.#run(node, log, fresh, done))
+  }
+
+  /** Its replica goes for good. */
+  forget(node: WorldNode, done: () => void): void {
+    const { log, replica } = node
+    replica.close(() => {
+      node.holds(null)
+      log.forget(WORLD_GROUP)
+      log.flush(() => {
+        node.logged = null
+        done()
+      })
+    })
+  }
+
   #start(node: WorldNode): void {
     const options = {
       ...WAL_DEFAULTS,
@@ -196,24 +250,31 @@ export class ReplicaWorld {
       logId: node.nodeId,
     }
     const liveEntries = (_group: number, from: number, to: number) =>
-      node.replica.core.entries(asLogIndex(from), asLogIndex(to))
+      node.logged?.core.entries(asLogIndex(from), asLogIndex(to)) ?? []
     const fatal = (message: string): void => {
       node.fatals.push(message)
     }
     openWriteAheadLog(node.disk, node.clock, loggerOf(node), options, liveEntries, fatal, (result) => {
       assert(result.kind === 'opened', 'the log of a fresh node opens')
       const { log, groups } = result
-      const recovered = groups.find(({ group }) => group === WORLD_GROUP) ?? this.#genesis(node, log)
-      log.flush(() =>
-        this.#openState(node, recovered.baseDirectory, (_error, state) =>
-          this.#run(node, log, recovered, present(state, 'a base that opens')),
-        ),
-      )
+      node.opened(log)
+      const begins = this.#isVoter(node) && !node.hasBegun
+      const known = groups.find(({ group }) => group === WORLD_GROUP)
+      const recovered = known ?? (begins ? this.#begin(log, asReplicaId(node.nodeId)) : null)
+      node.hasBegun = true
+      const started = (): void => {
+        node.engine ??= new Engine(node.clock, log, NO_PEERS)
+        node.onStart()
+      }
+      log.flush(() => (recovered === null ? started() : this.#run(node, log, recovered, started)))
     })
   }
 
-  #genesis(node: WorldNode, log: WriteAheadLog): RecoveredGroup {
-    const replicaId = asReplicaId(node.nodeId)
+  #isVoter({ nodeId }: WorldNode): boolean {
+    return nodeId <= (this.#options.voters ?? this.nodes.length)
+  }
+
+  #begin(log: WriteAheadLog, replicaId: ReplicaId): RecoveredGroup {
     const hardState = { term: asTerm(0), votedFor: asReplicaId(0), commit: asLogIndex(0) }
     log.append({ group: WORLD_GROUP, replicaId, hardState })
     const compaction = { index: asLogIndex(0), term: asTerm(0) }
@@ -222,11 +283,12 @@ export class ReplicaWorld {
 
   #openState(
     node: WorldNode,
+    path: string,
     directory: number,
     done: (error: string | null, state: ReplicaState | null) => void,
   ): void {
     const options = { group: WORLD_GROUP, hashKey: HASH_KEY, slabs: new SlabPool(64 * 1024, 1024 * 1024) }
-    ReplicaStore.open(node.files, PATH, directory, options, (error, store) => {
+    ReplicaStore.open(node.files, path, directory, options, (error, store) => {
       if (store === null) return done(error?.message ?? 'no store', null)
       const machine =
         this.#options.machine?.(node) ?? new KvStateMachine(store, { slotCount: SLOTS, ownedSlots: [[0, SLOTS - 1]] })
@@ -235,8 +297,15 @@ export class ReplicaWorld {
     })
   }
 
-  #run(node: WorldNode, log: WriteAheadLog, recovered: RecoveredGroup, state: ReplicaState): void {
-    const engine = new Engine(node.clock, log, NO_PEERS)
+  #run(node: WorldNode, log: WriteAheadLog, recovered: RecoveredGroup, done: () => void): void {
+    this.#openState(node, pathOf(recovered), recovered.baseDirectory, (_error, state) => {
+      this.#runOn(node, log, recovered, present(state, 'a base that opens'))
+      done()
+    })
+  }
+
+  #runOn(node: WorldNode, log: WriteAheadLog, recovered: RecoveredGroup, state: ReplicaState): void {
+    const engine = node.engine ?? new Engine(node.clock, log, NO_PEERS)
     const { replicaId, baseDirectory } = recovered
     const genesis = this.#membership
     const restored = recoverReplica(recovered, state.store.meta, genesis)
@@ -246,20 +315,23 @@ export class ReplicaWorld {
     const seed = this.#options.seed * 100 + node.nodeId + 10_000 * this.#starts++
     const core = new RaftCore(WORLD_GROUP, config, restored.state, new Prng(seed))
     const limits = { ...LIMITS, ...this.#options.limits }
-    const options = { group: WORLD_GROUP, replicaId, path: PATH, baseDirectory, genesisMembership: genesis, limits }
-    const host = this.#host(node, log, engine)
+    const path = pathOf(recovered)
+    const options = { group: WORLD_GROUP, replicaId, path, baseDirectory, genesisMembership: genesis, limits }
+    const host = this.#host(node, path, log, engine)
     const replica = new RaftReplica(
       { ...options, maxPendingProposals: 1_000, maxPendingReads: 1_000 },
       host,
       core,
       state,
     )
-    node.started(log, replica, engine)
+    node.holds(replica)
+    node.engine = engine
+    node.logged = replica
     this.#tick(node.clock, replica)
     engine.wake(replica)
   }
 
-  #host(node: WorldNode, log: WriteAheadLog, engine: Engine): ReplicaHost {
+  #host(node: WorldNode, path: string, log: WriteAheadLog, engine: Engine): ReplicaHost {
     return {
       clock: node.clock,
       logger: loggerOf(node),
@@ -268,14 +340,14 @@ export class ReplicaWorld {
       sendConsensus: (to, message) => this.#send(node, to, message),
       sendImage: (to, bytes) => {
         this.#deliver(node, to, (target) =>
-          target.replica.onImageMessage(node.nodeId, decodeImageMessage(new BytesReader(bytes.slice()))),
+          target.held?.onImageMessage(node.nodeId, decodeImageMessage(new BytesReader(bytes.slice()))),
         )
         return true
       },
       wake: (replica) => engine.wake(replica),
       statusChanged: () => node.onStatus(),
       stampMs: () => node.clock.wallMs(),
-      openState: (_group, directory, done) => this.#openState(node, directory, done),
+      openState: (_group, directory, done) => this.#openState(node, path, directory, done),
       acceptsGrowth: () => node.acceptsGrowth,
       fatal: (message) => node.fatals.push(message),
     }
@@ -283,7 +355,7 @@ export class ReplicaWorld {
 
   #send(node: WorldNode, to: NodeId, message: RaftMessage): void {
     this.sent.push({ from: node.nodeId, atMs: this.scheduler.nowMs, message })
-    this.#deliver(node, to, (target) => target.replica.step(node.nodeId, message))
+    this.#deliver(node, to, (target) => target.held?.step(node.nodeId, message))
   }
 
   #deliver(from: WorldNode, to: NodeId, deliver: (target: WorldNode) => void): void {
@@ -324,6 +396,11 @@ const CONFIG: Omit<RaftConfig, 'replicaId'> = {
   maxUncommittedBytes: 1 << 20,
   maxApplyBytes: 64 * 1024,
   maxPendingReads: 1_000,
+}
+
+/** As on a real node: none is used by two replicas. */
+function pathOf({ group, replicaId }: RecoveredGroup): string {
+  return `group-${group}-${replicaId}`
 }
 
 function loggerOf(node: WorldNode) {
