@@ -77,7 +77,7 @@ export class ActiveMaster {
         if (TreeDraft.fits(planned.operations)) {
           return { operations: planned.operations, answer: () => done(null, planned.answer) }
         }
-        const error = masterError('too-large', 'more than one write may hold', 'ask for fewer slots at a time')
+        const error = masterError('too-large', 'more than one write may hold', 'ask for less at a time')
         return { operations: [], answer: () => done(error, null) }
       },
       fail: (error) => done(error, null),

@@ -4,29 +4,35 @@
  */
 import { asNodeId, type GroupId, type NodeId } from '../base/brand.ts'
 import { DecodeError } from '../base/bytes.ts'
-import type { MetadataStore } from '../ports/metadata-store.ts'
 import type { MasterError } from './master-error.ts'
 import { decodeBucket, type Reconfig } from './reconfig.ts'
 import {
   type ClusterConfig,
   decodeConfig,
   decodeCounter,
+  decodeGenesis,
   decodeGroup,
+  decodeJournal,
   decodeNode,
   decodeReport,
   decodeWorkers,
+  type GroupGenesis,
   type GroupRegistration,
   type GroupReport,
   groupOfName,
   idOfName,
-  type NodeRegistration,
+  type MasterJournal,
+  type RegisteredNode,
 } from './registrations.ts'
 import { decodeSlotTable, type SlotTable } from './slot-table.ts'
 import {
   bucketOf,
   bucketPath,
+  genesisPath,
   groupPath,
   KV,
+  MASTERS,
+  MASTERS_GROUP,
   MIGRATIONS,
   NODES,
   nodePath,
@@ -36,7 +42,7 @@ import {
   WORKER_ID,
   WORKERS,
 } from './tree-layout.ts'
-import { TreeReads, type Versioned } from './tree-reads.ts'
+import { type ReadableTree, TreeReads, type Versioned } from './tree-reads.ts'
 import { decodeValue, encodeValue } from './tree-value.ts'
 
 export interface MigrationIndex {
@@ -57,11 +63,14 @@ export function decodeMigrations(data: Uint8Array): MigrationIndex {
 }
 
 export interface SnapshotGroup extends Versioned<GroupRegistration> {
+  readonly genesis: Versioned<GroupGenesis> | null
   readonly report: Versioned<GroupReport> | null
 }
 
 export interface ClusterSnapshot {
   config: Versioned<ClusterConfig>
+  /** Its version counts the masters' writes: of two copies of the tree it tells the newer one. */
+  journal: Versioned<MasterJournal>
   /** The slots are to be planned afresh by weight. */
   rebalance: Versioned<boolean>
   slots: Versioned<SlotTable>
@@ -69,8 +78,11 @@ export interface ClusterSnapshot {
   migrations: Versioned<MigrationIndex>
   nextGroup: Versioned<number>
   nextNode: Versioned<number>
+  /** The masters' own group. */
+  masters: SnapshotGroup
+  /** Data groups. */
   readonly groups: Map<GroupId, SnapshotGroup>
-  readonly nodes: Map<NodeId, Versioned<NodeRegistration>>
+  readonly nodes: Map<NodeId, Versioned<RegisteredNode>>
   /** Those in use, and the last. */
   readonly buckets: Map<number, Versioned<readonly Reconfig[]>>
 }
@@ -78,7 +90,7 @@ export interface ClusterSnapshot {
 export type SnapshotDone = (error: MasterError | null, snapshot: ClusterSnapshot | null) => void
 
 /** Through everything that was committed before the call. */
-export function readSnapshot(store: MetadataStore, done: SnapshotDone): void {
+export function readSnapshot(store: ReadableTree, done: SnapshotDone): void {
   const reads = new TreeReads(store)
   const parts: Partial<ClusterSnapshot> = {}
   const maps = { groups: new Map(), nodes: new Map(), buckets: new Map() }
@@ -90,6 +102,9 @@ export function readSnapshot(store: MetadataStore, done: SnapshotDone): void {
   reads.sync(() => {
     reads.get(KV, decodeConfig, (node) => {
       parts.config = node
+    })
+    reads.get(MASTERS, decodeJournal, (node) => {
+      parts.journal = node
     })
     reads.get(WORKERS, decodeWorkers, (node) => {
       parts.rebalance = node
@@ -106,6 +121,9 @@ export function readSnapshot(store: MetadataStore, done: SnapshotDone): void {
     reads.get(NODES, counter(NODES, 'next'), (node) => {
       parts.nextNode = node
     })
+    readMasters(reads, (masters) => {
+      parts.masters = masters
+    })
     readGroups(reads, maps.groups)
     readNodes(reads, maps.nodes)
     reads.get(MIGRATIONS, decodeMigrations, (node) => {
@@ -119,32 +137,51 @@ function counter(path: string, name: 'version' | 'next'): (data: Uint8Array) => 
   return (data) => decodeCounter(path, name, data)
 }
 
+function readMasters(reads: TreeReads, found: (masters: SnapshotGroup) => void): void {
+  readGroup(reads, MASTERS_GROUP, (masters) => {
+    if (masters === null) throw new DecodeError(`${groupPath(MASTERS_GROUP)} is not there`)
+    found(masters)
+  })
+}
+
 function readGroups(reads: TreeReads, groups: Map<GroupId, SnapshotGroup>): void {
   reads.children(WORKERS, (names) => {
     for (const name of names) {
       const group = groupOfName(name)
       if (group === null) continue
-      let report: Versioned<GroupReport> | null = null
-      const readReport = (data: Uint8Array): GroupReport => decodeReport(group, data)
-      reads.find(reportPath(group), readReport, (node) => {
-        report = node
-      })
-      const readGroup = (data: Uint8Array): GroupRegistration => decodeGroup(group, data)
-      // Answers come in the order of the calls: the report is there. A group that went since its name was read is none.
-      reads.find(groupPath(group), readGroup, (node) => {
-        if (node !== null) groups.set(group, { ...node, report })
+      readGroup(reads, group, (found) => {
+        if (found !== null) groups.set(group, found)
       })
     }
   })
 }
 
-function readNodes(reads: TreeReads, nodes: Map<NodeId, Versioned<NodeRegistration>>): void {
+/** Null: a group that went since its name was read. */
+function readGroup(reads: TreeReads, group: GroupId, found: (group: SnapshotGroup | null) => void): void {
+  let genesis: Versioned<GroupGenesis> | null = null
+  let report: Versioned<GroupReport> | null = null
+  const readGenesis = (data: Uint8Array): GroupGenesis => decodeGenesis(group, data)
+  reads.find(genesisPath(group), readGenesis, (node) => {
+    genesis = node
+  })
+  const readReport = (data: Uint8Array): GroupReport => decodeReport(group, data)
+  reads.find(reportPath(group), readReport, (node) => {
+    report = node
+  })
+  const readRegistration = (data: Uint8Array): GroupRegistration => decodeGroup(group, data)
+  // Answers come in the order of the calls: genesis and report are there.
+  reads.find(groupPath(group), readRegistration, (node) => {
+    found(node === null ? null : { ...node, genesis, report })
+  })
+}
+
+function readNodes(reads: TreeReads, nodes: Map<NodeId, Versioned<RegisteredNode>>): void {
   reads.children(NODES, (names) => {
     for (const name of names) {
       const id = idOfName(name)
       if (id === null) continue
       const node = asNodeId(id)
-      const decode = (data: Uint8Array): NodeRegistration => decodeNode(node, data)
+      const decode = (data: Uint8Array): RegisteredNode => decodeNode(node, data)
       reads.find(nodePath(node), decode, (found) => {
         if (found !== null) nodes.set(node, found)
       })

@@ -4,7 +4,9 @@ import { PERSISTENT } from '../protocol/metadata-operation.ts'
 import type { JobPlan } from './active-master.ts'
 import { WEIGHT_MAX } from './allocation.ts'
 import { nodeIdOf } from './cluster-epoch.ts'
+import { createGroup, genesisMembers } from './cluster-genesis.ts'
 import type { ClusterSnapshot, SnapshotGroup } from './cluster-snapshot.ts'
+import { leastLoadedNodes, nodesProblem } from './member-changes.ts'
 import { refuse, refuseUnknownGroup } from './reconfig-changes.ts'
 import {
   encodeCounter,
@@ -14,7 +16,7 @@ import {
   type NodeRegistration,
 } from './registrations.ts'
 import { set, TreeDraft } from './tree-draft.ts'
-import { groupPath, NODES, nodePath, reportPath, WORKER_ID } from './tree-layout.ts'
+import { genesisPath, groupPath, NODES, nodePath, reportPath, WORKER_ID } from './tree-layout.ts'
 
 type Plan<T> = JobPlan<T>
 type Refusal = Extract<JobPlan<never>, { kind: 'refuse' }>
@@ -23,23 +25,26 @@ export interface GroupAnswer {
 }
 
 const MAX_GROUPS = 4096
-const MAX_MEMBERS = 31
 const MAX_ADDRESS = 255
 
+/** No nodes: the least loaded workers. */
 export function createGroupPlan(
   snapshot: ClusterSnapshot,
   weight: number,
   nodes: readonly NodeId[],
 ): Plan<GroupAnswer> {
-  const members = [...new Set(nodes)].sort((a, b) => a - b)
-  const problem = weightProblem(weight) ?? membersProblem(snapshot, members)
+  const problem = weightProblem(weight)
   if (problem !== null) return problem
   if (snapshot.groups.size >= MAX_GROUPS) return refuse('busy', `there are ${MAX_GROUPS} groups`, 'remove one first')
   const group = asGroupId(snapshot.nextGroup.value)
+  const chosen = nodes.length > 0 ? [...new Set(nodes)] : leastLoadedNodes(snapshot)
+  const error = nodesProblem(snapshot, group, chosen)
+  if (error !== null) return { kind: 'refuse', error }
+  const members = genesisMembers(snapshot.config.value.clusterEpoch, chosen)
   const draft = new TreeDraft(snapshot)
-  const data = encodeGroup({ weight, draining: false, members })
+  // Its slots come to it by reconfigs.
   draft.also(
-    { kind: 'create', path: groupPath(group), data, options: PERSISTENT },
+    ...createGroup({ groupId: group, weight, members }, []),
     set(WORKER_ID, encodeCounter('next', group + 1), snapshot.nextGroup.version),
   )
   draft.rebalance(true)
@@ -59,25 +64,6 @@ export function drainPlan(snapshot: ClusterSnapshot, group: GroupId, draining: b
   return changed(snapshot, group, problem, true, (registration) => ({ ...registration, draining }))
 }
 
-export function joinPlan(snapshot: ClusterSnapshot, group: GroupId, node: NodeId): Plan<GroupAnswer> {
-  const current = snapshot.groups.get(group)?.value.members ?? []
-  const members = [...new Set([...current, node])].sort((a, b) => a - b)
-  return changed(snapshot, group, membersProblem(snapshot, members), false, (registration) => {
-    return { ...registration, members }
-  })
-}
-
-export function leavePlan(snapshot: ClusterSnapshot, group: GroupId, node: NodeId): Plan<GroupAnswer> {
-  const current = snapshot.groups.get(group)?.value.members ?? []
-  const isLast = current.length === 1 && current[0] === node
-  const problem = isLast
-    ? refuse('group-in-use', `node ${node} is the last one of group ${group}`, 'let another join, or drain the group')
-    : null
-  return changed(snapshot, group, problem, false, (registration) => {
-    return { ...registration, members: registration.members.filter((member) => member !== node) }
-  })
-}
-
 /** Only one that owns nothing, is to get nothing, and whose word nobody waits for. */
 export function removeGroupPlan(snapshot: ClusterSnapshot, group: GroupId): Plan<GroupAnswer> {
   const known = snapshot.groups.get(group)
@@ -91,7 +77,9 @@ export function removeGroupPlan(snapshot: ClusterSnapshot, group: GroupId): Plan
   if (waiting !== undefined) {
     return refuse('group-in-use', `reconfig ${waiting.reconfigId} is not over`, 'wait for it, or cancel it')
   }
-  if (known.report !== null) draft.also({ kind: 'delete', path: reportPath(group), version: known.report.version })
+  const { genesis, report } = known
+  if (genesis !== null) draft.also({ kind: 'delete', path: genesisPath(group), version: genesis.version })
+  if (report !== null) draft.also({ kind: 'delete', path: reportPath(group), version: report.version })
   draft.also({ kind: 'delete', path: groupPath(group), version: known.version })
   return { kind: 'write', operations: draft.operations(), answer: { group } }
 }
@@ -106,7 +94,7 @@ export function registerNodePlan(snapshot: ClusterSnapshot, node: NodeRegistrati
   const nodeId = nodeIdOf(snapshot.config.value.clusterEpoch, counter)
   const draft = new TreeDraft(snapshot)
   draft.also(
-    { kind: 'create', path: nodePath(nodeId), data: encodeNode(node), options: PERSISTENT },
+    { kind: 'create', path: nodePath(nodeId), data: encodeNode({ ...node, leaving: false }), options: PERSISTENT },
     set(NODES, encodeCounter('next', counter + 1), snapshot.nextNode.version),
   )
   return { kind: 'write', operations: draft.operations(), answer: { node: nodeId } }
@@ -124,7 +112,7 @@ export function updateNodePlan(
   if (problem !== null) return problem
   return {
     kind: 'write',
-    operations: [set(nodePath(nodeId), encodeNode(node), known.version)],
+    operations: [set(nodePath(nodeId), encodeNode({ ...node, leaving: known.value.leaving }), known.version)],
     answer: { node: nodeId },
   }
 }
@@ -152,17 +140,9 @@ function weightProblem(weight: number): Refusal | null {
   return refuse('malformed-argument', `${weight} is no weight`, `a whole number up to ${WEIGHT_MAX}`)
 }
 
-function membersProblem({ nodes }: ClusterSnapshot, members: readonly NodeId[]): Refusal | null {
-  if (members.length === 0) return refuse('malformed-argument', 'a group needs a node', 'name some')
-  if (members.length > MAX_MEMBERS) return refuse('malformed-argument', 'too many nodes', `at most ${MAX_MEMBERS}`)
-  const unknown = members.find((member) => !nodes.has(member))
-  if (unknown === undefined) return null
-  return refuse('unknown-node', `there is no node ${unknown}`, 'see `quorate admin nodes`')
-}
-
-function nodeProblem({ peer, resp, roles }: NodeRegistration): Refusal | null {
+function nodeProblem({ peer, resp, cluster, roles }: NodeRegistration): Refusal | null {
   const isAddress = (text: string): boolean => text.length <= MAX_ADDRESS && /^[\x21-\x7e]+:[0-9]{1,5}$/.test(text)
-  const bad = [peer, resp].find((address) => !isAddress(address))
+  const bad = [peer, resp, cluster].find((address) => !isAddress(address))
   if (bad !== undefined) return refuse('malformed-argument', `"${bad}" is no address`, 'host:port')
   return roles.length > 0 ? null : refuse('malformed-argument', 'a node needs a role', 'master, worker, or both')
 }

@@ -26,6 +26,10 @@ export type MasterErrorCode =
   | 'group-in-use'
   /** No group may hold slots. */
   | 'no-groups'
+  /** A group has it as a member, or is to have it. */
+  | 'node-in-use'
+  /** What the groups say leaves slots with nobody. */
+  | 'unowned-slots'
   /** More than one write may hold. */
   | 'too-large'
 

@@ -12,7 +12,7 @@ import type { MetadataStore, SessionState } from '../ports/metadata-store.ts'
 import type { MetadataWrite } from '../protocol/metadata-command.ts'
 import type { MetadataReply } from '../protocol/metadata-reply.ts'
 import { NO_LONGER_ACTIVE } from './active-master.ts'
-import { type Genesis, genesisOperations, genesisOwners } from './cluster-genesis.ts'
+import { type Genesis, genesisMembers, genesisOperations, genesisOwners } from './cluster-genesis.ts'
 import { type ClusterSnapshot, openReconfigs, readSnapshot } from './cluster-snapshot.ts'
 import type { MasterDone, MasterError } from './master-error.ts'
 import type { MasterMutations } from './mutations.ts'
@@ -52,7 +52,12 @@ type Value<K extends Call> =
 
 const UNDECIDED: ReadonlySet<string> = new Set(['not-active', 'uncertain', 'unavailable'])
 
-export const NODE: NodeRegistration = { peer: '10.0.0.1:7383', resp: '10.0.0.1:7379', roles: ['master', 'worker'] }
+export const NODE: NodeRegistration = {
+  peer: '10.0.0.1:7383',
+  resp: '10.0.0.1:7379',
+  cluster: '10.0.0.1:7381',
+  roles: ['master', 'worker'],
+}
 
 /** One run of a master's process. */
 class Life {
@@ -177,9 +182,15 @@ export class MasterWorld {
     const { slotCount, weights, masters } = this.options
     const nodes = Array.from({ length: masters }, () => NODE)
     const groups = weights.map((weight, i) => {
-      return { groupId: asGroupId(i + 1), weight, draining: false, members: [asNodeId(1)] }
+      return { groupId: asGroupId(i + 1), weight, members: genesisMembers(0, [asNodeId(1)]) }
     })
-    const genesis: Genesis = { clusterEpoch: 0, slotCount, groups, nodes }
+    const genesis: Genesis = {
+      clusterEpoch: 0,
+      slotCount,
+      groups,
+      masters: genesisMembers(0, [1, 2, 3].slice(0, masters).map(asNodeId)),
+      nodes,
+    }
     const owners = genesisOwners(slotCount, groups)
     this.groups = new SimulatedGroups(
       groups.map(({ groupId }) => groupId),

@@ -167,7 +167,7 @@ function peersOf({ groups, nodes }: ClusterSnapshot): Map<GroupId, MovePeer> {
   const peers = new Map<GroupId, MovePeer>()
   for (const [group, { value, report }] of groups) {
     const members = report?.value.members ?? value.members
-    const known = members.flatMap((nodeId) => {
+    const known = members.flatMap(({ nodeId }) => {
       const node = nodes.get(nodeId)
       return node === undefined ? [] : [{ nodeId, address: node.value.peer }]
     })

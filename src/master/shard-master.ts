@@ -3,7 +3,7 @@
  * tree; only the active one writes, the others answer `not-active` and who is. Every call is answered once.
  */
 import { assert } from '../base/assert.ts'
-import type { GroupId, NodeId, SlotId } from '../base/brand.ts'
+import type { GroupId, NodeId, ReplicaId, SlotId } from '../base/brand.ts'
 import { slotOf } from '../base/slot.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GroupCommands } from '../ports/group-commands.ts'
@@ -15,8 +15,6 @@ import {
   createGroupPlan,
   drainPlan,
   type GroupAnswer,
-  joinPlan,
-  leavePlan,
   registerNodePlan,
   removeGroupPlan,
   setWeightPlan,
@@ -24,6 +22,14 @@ import {
 } from './group-changes.ts'
 import { type ElectionState, MasterElection } from './master-election.ts'
 import { type MasterDone, type MasterError, masterError } from './master-error.ts'
+import {
+  joinPlan,
+  leavePlan,
+  type MemberAnswer,
+  removeNodePlan,
+  renewReplicaPlan,
+  replacePlan,
+} from './member-changes.ts'
 import type { MasterMutations } from './mutations.ts'
 import { DEFAULT_ORCHESTRATION, Orchestrator, type OrchestratorSettings } from './orchestrator.ts'
 import { cancelPlan, type MoveWhat, type RebalancePlan, rebalancePlan, reconfigPlan } from './reconfig-changes.ts'
@@ -156,6 +162,7 @@ export class ShardMaster {
     })
   }
 
+  /** No nodes: three of the least loaded workers, or fewer. */
   createGroup(weight: number, nodes: readonly NodeId[], done: MasterDone<GroupAnswer>): void {
     this.#write((snapshot) => createGroupPlan(snapshot, weight, nodes), done)
   }
@@ -173,13 +180,23 @@ export class ShardMaster {
     this.#write((snapshot) => removeGroupPlan(snapshot, group), done)
   }
 
-  /** As desired: the group's leader carries it out and reports (group-report.ts). */
-  join(group: GroupId, node: NodeId, done: MasterDone<GroupAnswer>): void {
+  /** As desired, group 0 for the masters' own: the group's leader carries it out and reports (group-report.ts). */
+  join(group: GroupId, node: NodeId, done: MasterDone<MemberAnswer>): void {
     this.#write((snapshot) => joinPlan(snapshot, group, node), done)
   }
 
   leave(group: GroupId, node: NodeId, done: MasterDone<GroupAnswer>): void {
     this.#write((snapshot) => leavePlan(snapshot, group, node), done)
+  }
+
+  /** The node's replica `replica` is lost: it is to be a new one. Answers the id that it is to have. */
+  renewReplica(group: GroupId, nodeId: NodeId, replicaId: ReplicaId, done: MasterDone<MemberAnswer>): void {
+    this.#write((snapshot) => renewReplicaPlan(snapshot, group, { nodeId, replicaId }), done)
+  }
+
+  /** `next` takes `old`'s place in every group, the masters' own among them. */
+  replace(old: NodeId, next: NodeId, done: MasterDone<{ readonly groups: readonly MemberAnswer[] }>): void {
+    this.#write((snapshot) => replacePlan(snapshot, old, next), done)
   }
 
   registerNode(node: NodeRegistration, done: MasterDone<{ readonly node: NodeId }>): void {
@@ -188,6 +205,11 @@ export class ShardMaster {
 
   updateNode(nodeId: NodeId, node: NodeRegistration, done: MasterDone<{ readonly node: NodeId }>): void {
     this.#write((snapshot) => updateNodePlan(snapshot, nodeId, node), done)
+  }
+
+  /** Only one that is a member of no group. */
+  removeNode(nodeId: NodeId, done: MasterDone<{ readonly node: NodeId }>): void {
+    this.#write((snapshot) => removeNodePlan(snapshot, nodeId), done)
   }
 
   // --- inside -------------------------------------------------------------------------------------------------------

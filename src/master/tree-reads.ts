@@ -10,13 +10,16 @@ export interface Versioned<T> {
   readonly version: number
 }
 
+/** What reading takes: a session, or a copy of the tree. */
+export type ReadableTree = Pick<MetadataStore, 'get' | 'children' | 'sync'>
+
 export class TreeReads {
-  readonly #store: MetadataStore
+  readonly #store: ReadableTree
   #pending = 0
   #done: ((error: MasterError | null) => void) | null = null
   #error: MasterError | null = null
 
-  constructor(store: MetadataStore) {
+  constructor(store: ReadableTree) {
     this.#store = store
   }
 

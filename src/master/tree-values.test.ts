@@ -3,9 +3,19 @@ import { asGroupId, asNodeId, asSlotId } from '../base/brand.ts'
 import { DecodeError, latin1Bytes } from '../base/bytes.ts'
 import { METADATA_LIMITS } from '../protocol/metadata-operation.ts'
 import { fenceOf, nodeIdOf, reconfigIdOf } from './cluster-epoch.ts'
+import { genesisMembers } from './cluster-genesis.ts'
 import { decodeMigrations, encodeMigrations } from './cluster-snapshot.ts'
 import { decodeBucket, encodeBucket, type Reconfig } from './reconfig.ts'
-import { decodeGroup, decodeNode, decodeReport, encodeGroup, encodeNode, encodeReport } from './registrations.ts'
+import {
+  decodeGenesis,
+  decodeGroup,
+  decodeNode,
+  decodeReport,
+  encodeGenesis,
+  encodeGroup,
+  encodeNode,
+  encodeReport,
+} from './registrations.ts'
 import { decodeSlotTable, encodeSlotTable, tableRanges } from './slot-table.ts'
 import { BUCKET_SIZE, MAX_RUNS } from './tree-layout.ts'
 
@@ -26,11 +36,21 @@ const RECONFIG: Reconfig = {
 
 test('what is written is read back', () => {
   expect(decodeBucket(1, encodeBucket([RECONFIG]))).toEqual([RECONFIG])
-  const group = { weight: 3, draining: true, members: [1, 2].map(asNodeId) }
+  const members = genesisMembers(0, [1, 2].map(asNodeId))
+  const group = { weight: 3, draining: true, members, nextReplica: 3 }
   expect(decodeGroup(asGroupId(1), encodeGroup(group))).toEqual(group)
-  const report = { index: 7, members: [asNodeId(1)], leader: asNodeId(1) }
+  const genesis = {
+    slots: [
+      [0, 5],
+      [7, 7],
+    ] as const,
+    replicas: members.map((member, i) => ({ ...member, made: i === 1 })),
+  }
+  expect(decodeGenesis(asGroupId(1), encodeGenesis(genesis))).toEqual(genesis)
+  const learners = genesisMembers(1, [asNodeId(9)])
+  const report = { index: 7, members, learners, leader: asNodeId(1) }
   expect(decodeReport(asGroupId(1), encodeReport(report))).toEqual(report)
-  const node = { peer: 'a:1', resp: 'b:2', roles: ['master', 'worker'] } as const
+  const node = { peer: 'a:1', resp: 'b:2', cluster: 'c:3', roles: ['master', 'worker'], leaving: true } as const
   expect(decodeNode(asNodeId(1), encodeNode(node))).toEqual(node)
   const index = { last: 40, first: 0, open: [0, 1] }
   expect(decodeMigrations(encodeMigrations(index))).toEqual(index)
@@ -71,6 +91,12 @@ test('malformed data is refused, and named', () => {
   refused(() => decodeGroup(asGroupId(3), latin1Bytes('[]')), /no object/)
   refused(() => decodeGroup(asGroupId(3), latin1Bytes('{"v":2}')), /layout 2/)
   refused(() => decodeGroup(asGroupId(3), latin1Bytes('{"v":1,"members":[],"weight":-1}')), /weight/)
+  const twice = '{"v":1,"weight":1,"members":[{"node":1,"replica":1},{"node":1,"replica":2}]}'
+  refused(() => decodeGroup(asGroupId(3), latin1Bytes(twice)), /member twice/)
+  refused(() => decodeGroup(asGroupId(0), latin1Bytes('{"v":1,"members":[{"node":1}]}')), /masters.group.*replica/)
+  for (const slots of ['[0]', '[3,2]', '[0,1,1,4]']) {
+    refused(() => decodeGenesis(asGroupId(3), latin1Bytes(`{"v":1,"slots":${slots},"replicas":[]}`)), /rising ranges/)
+  }
   refused(() => decodeNode(asNodeId(1), latin1Bytes('{"v":1,"roles":["king"]}')), /king/)
   refused(() => decodeBucket(0, encodeBucket([RECONFIG])), /not of this bucket/)
   refused(() => decodeBucket(1, encodeBucket([RECONFIG, { ...RECONFIG, reconfigId: 35 }])), /out of order/)

@@ -25,6 +25,7 @@ export function standForElection(state: RaftState): void {
 export function campaign(state: RaftState, transfer: boolean): void {
   if (state.role === 'leader' || !state.mayStand) return
   becomeCandidate(state)
+  state.stoodByTransfer = transfer
   for (const to of state.voters) {
     if (to !== state.self) state.outbox.afterDisk(voteQuestion(state, 'voteRequest', to, transfer))
   }

@@ -104,6 +104,7 @@ describe('RaftCore', () => {
       fc.record({ type: type('heartbeat'), ...head, commit: fc.constant(0), readToken: number }),
       fc.record({ type: type('heartbeatResponse'), ...head, readToken: number }),
       fc.record({ type: type('timeoutNow'), ...head }),
+      fc.record({ type: type('rest'), ...head, commit: fc.constant(0) }),
       fc.record({ type: type('readIndexRequest'), ...head, context: number }),
       fc.record({ type: type('readIndexResponse'), ...head, context: number, ok: fc.boolean(), index: number }),
     )

@@ -6,7 +6,7 @@
  * `applied`. Several Readys may be under way at once. All entries above the compaction point are in memory.
  */
 import { assert } from '../base/assert.ts'
-import type { GroupId, LogIndex, ReplicaId, Term } from '../base/brand.ts'
+import { asLogIndex, type GroupId, type LogIndex, type ReplicaId, type Term } from '../base/brand.ts'
 import type { CompactionPoint } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Entry } from '../protocol/entry.ts'
@@ -23,6 +23,7 @@ import { type ReadIndexResult, readIndex } from './reads.ts'
 import type { ImageMeta, RaftConfig, RaftRole, Ready } from './ready.ts'
 import { ReadyBuilder } from './ready-builder.ts'
 import { imageOutcome, type ProposeResult, propose } from './replication.ts'
+import { wake } from './rest.ts'
 import { step } from './step.ts'
 import { tick } from './timers.ts'
 import { transferLeadership } from './transfer.ts'
@@ -38,6 +39,8 @@ export interface FollowerProgress {
   readonly replicaId: ReplicaId
   readonly matchIndex: LogIndex
   readonly state: ProgressState
+  /** It has answered within an election time-out. */
+  readonly isHeard: boolean
 }
 
 export class RaftCore {
@@ -98,6 +101,21 @@ export class RaftCore {
     return this.#state.membership
   }
 
+  /** From where on it is in force: where it stands in the log, or the compaction point where that is above. */
+  get membershipIndex(): LogIndex {
+    return asLogIndex(Math.max(this.#state.memberships.newestIndex, this.compaction.index))
+  }
+
+  /** To whom leadership is being handed over; 0: to nobody. */
+  get transferTarget(): ReplicaId {
+    return this.#state.transferTo
+  }
+
+  /** It leads because the leader before handed over to it. */
+  get wonByTransfer(): boolean {
+    return this.#state.role === 'leader' && this.#state.stoodByTransfer
+  }
+
   /** As the log has it at `index`, from the compaction point on: what an image or checkpoint at `index` must carry. */
   membershipAt(index: LogIndex): Membership {
     assert(index >= this.compaction.index, 'membershipAt: compacted away')
@@ -107,6 +125,16 @@ export class RaftCore {
   /** Payload bytes of the live log in memory. */
   logBytes(): number {
     return this.#state.log.bytes
+  }
+
+  /** Nothing happens in the group, and no time passes here: see rest.ts. */
+  get resting(): boolean {
+    return this.#state.resting
+  }
+
+  /** From rest: somebody's node is silent, for so long. Nothing where it does not rest. */
+  wake(silentTicks: number): void {
+    wake(this.#state, silentTicks)
   }
 
   tick(): void {
@@ -120,25 +148,30 @@ export class RaftCore {
 
   /** Stands for election now, pre-vote first; nothing on a leader or where this replica is no voter. */
   campaign(): void {
+    wake(this.#state)
     standForElection(this.#state)
   }
 
   /** Accepts the longest prefix that the limits allow, at least one; else says why none. Payloads must not change any more. */
   propose(payloads: readonly Uint8Array[]): ProposeResult {
+    wake(this.#state)
     return propose(this.#state, payloads)
   }
 
   proposeMembership(change: MembershipChange): ProposeMembershipResult {
+    wake(this.#state)
     return proposeMembership(this.#state, change)
   }
 
   /** On a follower too. Every pending read ends in `readStates` or `readsRefused`. */
   readIndex(): ReadIndexResult {
+    wake(this.#state)
     return readIndex(this.#state)
   }
 
   /** True: under way. It may still fail, and is given up after an election time-out; until then proposals are refused as busy. */
   transferLeadership(to: ReplicaId): boolean {
+    wake(this.#state)
     return transferLeadership(this.#state, to)
   }
 
@@ -152,6 +185,7 @@ export class RaftCore {
    * Where `keepsLogSuffix` is false the whole old log goes, in the same write as the switch.
    */
   installImage(meta: ImageMeta, fromTerm: Term, from: ReplicaId): boolean {
+    wake(this.#state)
     return installImage(this.#state, meta, fromTerm, from)
   }
 
@@ -197,8 +231,9 @@ export class RaftCore {
   /** For status; empty where this replica does not lead. */
   progress(): readonly FollowerProgress[] {
     const followers: FollowerProgress[] = []
-    for (const { replicaId, matchIndex, state } of this.#state.peers.values()) {
-      followers.push({ replicaId, matchIndex, state })
+    const { electionTicksMin } = this.#state.config
+    for (const { replicaId, matchIndex, state, silentTicks } of this.#state.peers.values()) {
+      followers.push({ replicaId, matchIndex, state, isHeard: silentTicks < electionTicksMin })
     }
     return followers
   }

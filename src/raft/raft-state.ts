@@ -55,10 +55,20 @@ export class RaftState {
   electionTimeout = 0
   heartbeatElapsed = 0
 
+  /** No time passes here: see rest.ts. */
+  resting = false
+  /** Leader only: ticks in a row in which nothing happened, and by what it would show. */
+  quietTicks = 0
+  quietIndex: LogIndex = asLogIndex(0)
+  quietRounds = 0
+
   /** Of the election or pre-election under way. */
   readonly votes = new Map<ReplicaId, boolean>()
   /** A candidate's vote for itself counts once the Ready of this number is on disk; null: none is waiting, 0: not yet taken. */
   selfVoteReady: number | null = null
+
+  /** The last time that it stood, the leader itself had asked for it. */
+  stoodByTransfer = false
 
   /** Leader only. */
   readonly peers = new Map<ReplicaId, Progress>()

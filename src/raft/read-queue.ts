@@ -54,6 +54,10 @@ export class ReadQueue {
     return ++this.#lastContext
   }
 
+  get roundsEver(): number {
+    return this.#lastToken
+  }
+
   /** What heartbeats carry; 0 where no round is open. */
   get newestToken(): number {
     return this.rounds.length === 0 ? 0 : this.rounds[this.rounds.length - 1].token

@@ -68,6 +68,8 @@ export interface RaftConfig {
   readonly heartbeatTicks: number
   readonly electionTicksMin: number
   readonly electionTicksMax: number
+  /** A leader lets the group rest after so many ticks in which nothing happened (rest.ts); 0 or absent: never. Asks for a driver that watches over nodes. */
+  readonly restAfterTicks?: number
   /** Appends in flight to one follower, in messages and in bytes. Bytes are those of entries as encoded (entry.ts): an empty one is not free. */
   readonly maxInflightMessages: number
   readonly maxInflightBytes: number

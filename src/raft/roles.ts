@@ -15,6 +15,8 @@ function leaveRole(state: RaftState): void {
   state.uncommittedBytes = 0
   state.votes.clear()
   state.selfVoteReady = null
+  state.resting = false
+  state.quietTicks = 0
 }
 
 /** `leader` is NOBODY where the new term's leader is not known. The vote stays as long as the term does (etcd 2461, CCF 8094). */

@@ -43,6 +43,7 @@ const DEFAULTS = {
   maxUncommittedBytes: 1000,
   maxApplyBytes: 1000,
   maxPendingReads: 4,
+  restAfterTicks: 0,
 }
 
 /** The script again, with what happens now under each command. */
@@ -376,6 +377,8 @@ function describeMessage(message: RaftMessage): string {
       return `${head} refused ${message.index}, may agree at ${message.hintIndex}/${message.hintTerm}`
     case 'heartbeat':
       return `${head} commit ${message.commit} token ${message.readToken}`
+    case 'rest':
+      return `${head} at ${message.commit}`
     case 'heartbeatResponse':
       return `${head} token ${message.readToken}`
     case 'readIndexResponse':

@@ -14,12 +14,18 @@ import { answerAppend, hearLeader, onAppendRequest, onHeartbeat } from './follow
 import { NOBODY, type RaftState } from './raft-state.ts'
 import { confirmReads, onReadIndexRequest, onReadIndexResponse } from './reads.ts'
 import { onAppendResponse, onHeartbeatResponse } from './replication.ts'
+import { onRest, wake } from './rest.ts'
 import { becomeFollower } from './roles.ts'
 import { urgeTarget } from './transfer.ts'
+
+/** What only a term's leader sends. */
+const LEADERS_OWN: ReadonlySet<RaftMessage['type']> = new Set(['appendRequest', 'heartbeat', 'rest'])
 
 export function step(state: RaftState, message: RaftMessage): void {
   if (message.group !== state.group || message.to !== state.self) return
   if (message.from === state.self || message.from === NOBODY) return
+  // Whatever it says: somebody of the group is awake.
+  wake(state)
   // A pre-vote's term is only a question, and its answer says which term it is about.
   if (message.type === 'preVoteRequest') {
     onPreVoteRequest(state, message)
@@ -44,7 +50,7 @@ export function step(state: RaftState, message: RaftMessage): void {
  */
 function isFromOutside(state: RaftState, message: RaftMessage): boolean {
   if (state.role !== 'leader') return false
-  if (message.type === 'voteRequest' || message.type === 'appendRequest' || message.type === 'heartbeat') return false
+  if (message.type === 'voteRequest' || LEADERS_OWN.has(message.type)) return false
   return !state.isMember(message.from)
 }
 
@@ -58,6 +64,7 @@ function adoptTerm(state: RaftState, message: RaftMessage): boolean {
       return true
     case 'appendRequest':
     case 'heartbeat':
+    case 'rest':
     case 'timeoutNow':
       becomeFollower(state, message.term, message.from)
       return true
@@ -77,6 +84,7 @@ function answerLowerTerm(state: RaftState, message: RaftMessage): void {
       answerAppend(state, message.from, false, message.prevIndex)
       return
     case 'heartbeat':
+    case 'rest':
       answerAppend(state, message.from, false, state.commitIndex)
       return
     case 'voteRequest':
@@ -105,6 +113,9 @@ function dispatch(state: RaftState, message: RaftMessage): void {
       return
     case 'heartbeat':
       onHeartbeat(state, message)
+      return
+    case 'rest':
+      onRest(state, message)
       return
     case 'heartbeatResponse':
       if (state.role !== 'leader') return

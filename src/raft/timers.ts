@@ -4,12 +4,16 @@ import { majorityOf } from './quorum.ts'
 import { NOBODY, type RaftState } from './raft-state.ts'
 import { refuseReads, tickReads } from './reads.ts'
 import { sendHeartbeat, sendTimerHeartbeats } from './replication.ts'
+import { tickRest } from './rest.ts'
 import { becomeFollower } from './roles.ts'
 import { tickTransfer, urgeTarget } from './transfer.ts'
 
 export function tick(state: RaftState): void {
-  if (state.role === 'leader') tickLeader(state)
-  else tickOther(state)
+  if (state.resting) return
+  if (state.role === 'leader') {
+    tickLeader(state)
+    tickRest(state)
+  } else tickOther(state)
 }
 
 function tickOther(state: RaftState): void {

@@ -209,6 +209,11 @@ export class EmbeddedMetadataStore implements MetadataStore {
     this.#pumpSoon()
   }
 
+  /** The masters are others, who do not know this session: it is over, and nothing of it is sent any more. */
+  abandon(): void {
+    this.#expired()
+  }
+
   /** A response for this `client` has come. */
   onResponse(response: MetadataResponse): void {
     if (this.#isOver) return

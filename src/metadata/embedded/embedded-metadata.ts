@@ -35,6 +35,11 @@ export class EmbeddedMetadata {
     return store
   }
 
+  /** The masters are others: all sessions are over. */
+  abandonAll(): void {
+    for (const store of [...this.#stores.values()]) store.abandon()
+  }
+
   /** What does not decode costs itself and nothing else. */
   onMessage(from: NodeId, bytes: Uint8Array): void {
     const decoded = this.#decode(from, bytes)

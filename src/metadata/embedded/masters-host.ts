@@ -82,9 +82,11 @@ export class MastersHost {
     this.#group = group
     this.#mutations = { ...NO_EMBEDDED_MUTATIONS, ...mutations }
     this.#leader = new LeaderSessions(clock, group, () => this.#tree(), this.#mutations)
-    this.#attachments = new Attachments(clock, { ...ATTACHMENT_LIMITS, ...limits }, (attachment, number, ids) =>
-      this.#respond(attachment.node, { ...envelopeOf(attachment, number), ...this.#firedBody(ids) }),
-    )
+    this.#attachments = new Attachments(clock, { ...ATTACHMENT_LIMITS, ...limits }, (attachment, number, ids) => {
+      // What fired may be told once the replica is closed, or gives way to another: then it is told again, if ever.
+      if (this.#stopped || this.#group() === null) return
+      this.#respond(attachment.node, { ...envelopeOf(attachment, number), ...this.#firedBody(ids) })
+    })
     this.#setTimer()
   }
 
