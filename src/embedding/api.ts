@@ -112,9 +112,8 @@ export interface StartLocalClusterOptions extends QuorateOptions {
   readonly readyTimeoutMs?: number
 }
 
-/** One group as one node sees it. */
-export interface QuorateGroupStatus {
-  readonly id: number
+/** One replica as its node sees it. */
+export interface QuorateReplicaStatus {
   /** 'leader', 'follower', 'candidate' or 'preCandidate'. */
   readonly role: string
   /** Node id of the leader; null: unknown. */
@@ -126,6 +125,11 @@ export interface QuorateGroupStatus {
   readonly lastIndex: number
   /** Node ids of the members. */
   readonly replicas: readonly number[]
+}
+
+/** One group as one node sees it. */
+export interface QuorateGroupStatus extends QuorateReplicaStatus {
+  readonly id: number
   /** How many slots the group owns. */
   readonly slots: number
 }
@@ -137,6 +141,8 @@ export interface QuorateNodeStatus {
   readonly slotCount: number
   /** The groups of which this node has a copy, by id. */
   readonly groups: readonly QuorateGroupStatus[]
+  /** The masters' own group, which keeps the cluster's metadata; null: this node is no member of it. */
+  readonly masters: QuorateReplicaStatus | null
 }
 
 /** 'failed': it has stopped by itself, see `failure`. */

@@ -1,7 +1,7 @@
 /** One node of a local cluster over its starts, stops and kills: each start is a new life (node-host.ts) on the same directory and address. */
 import { type Outcome, succeed } from '../platform/failure.ts'
 import type { LocalNode, QuorateNodeState, QuorateNodeStatus } from './api.ts'
-import { type HostSettings, type NodeAddresses, NodeHost } from './node-host.ts'
+import { type HostSettings, type ListenAddresses, type NodeAddresses, NodeHost, reservePorts } from './node-host.ts'
 import { errorOf } from './options.ts'
 import { QuorateError } from './quorate-error.ts'
 
@@ -11,7 +11,7 @@ export class ClusterNode implements LocalNode {
   readonly #settings: HostSettings
   #host: NodeHost
   /** What it listens on, and the others: known once all have reserved theirs. */
-  #addresses: NodeAddresses = { resp: '', peer: '', peers: [] }
+  #addresses: NodeAddresses = { resp: '', cluster: '', peer: '', nodes: [] }
   /** Starts and stops come one after the other. */
   #last: Promise<unknown> = Promise.resolve()
   #running = false
@@ -50,12 +50,9 @@ export class ClusterNode implements LocalNode {
     return this.#running ? (this.#host.node?.status() ?? null) : null
   }
 
-  /** Takes its ports; 0: free ones. */
-  async reserve(host: string, respPort: number, peerPort: number): Promise<Outcome<{ resp: string; peer: string }>> {
-    const resp = await this.#host.reserve(host, respPort)
-    if (!resp.ok) return resp
-    const peer = await this.#host.reserve(host, peerPort)
-    return peer.ok ? succeed({ resp: resp.value, peer: peer.value }) : peer
+  /** Takes its ports, from this one on; null: free ones. */
+  reserve(host: string, port: number | null): Promise<Outcome<ListenAddresses>> {
+    return reservePorts(this.#host, host, port)
   }
 
   /** The first start, on reserved ports. */

@@ -2,14 +2,19 @@
  * What `quorate dev` makes on first run: N nodes, G groups of R replicas each, the slots split evenly. Pure: flags in,
  * identities out.
  *
- * Node i takes the ports port + 10(i-1) and on: resp +0, cluster +1, http +2, grpc +3, peer +4. Replica k of group g
- * lives on node (g + k - 2) mod N + 1, so that with R < N the groups start on different nodes.
+ * Node i takes the ports port + 10(i-1) and on: resp +0, cluster +1, http +2, grpc +3, peer +4. Group g lives on node
+ * (g - 1) mod N + 1 and the R - 1 after it, so that with R < N the groups start on different nodes.
  */
-import { assert } from '../base/assert.ts'
+import { asGroupId, asNodeId } from '../base/brand.ts'
 import { REDIS_SLOT_COUNT } from '../base/slot.ts'
-import type { GroupGenesisConfig } from '../node/node-config.ts'
+import { genesisMembers, genesisOwners } from '../master/cluster-genesis.ts'
+import { tableRanges } from '../master/slot-table.ts'
+import { MASTERS_GROUP } from '../master/tree-layout.ts'
+import type { GroupGenesisConfig, KnownNode } from '../node/node-config.ts'
 import { fail, type Outcome, succeed } from '../platform/failure.ts'
-import { type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
+import { CLUSTER_PORT_OFFSET, type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
+import { formatAddress } from '../platform/node-network.ts'
+import type { NodeRole } from '../ports/cluster-view.ts'
 
 export interface ClusterShape {
   readonly nodes: number
@@ -26,7 +31,11 @@ export const PORTS_PER_NODE = 10
 const PORTS_TAKEN = PEER_PORT_OFFSET + 1
 const MAX_NODES = 64
 const MAX_GROUPS = 1024
-const DEFAULT_WEIGHT = 10
+export const DEFAULT_WEIGHT = 10
+const MASTERS_MAX = 5
+const GENESIS_EPOCH = 0
+/** A node that is no master now may take the place of one. */
+const BOTH_ROLES: readonly NodeRole[] = ['master', 'worker']
 
 /** Fills what was left out with the defaults, and checks the whole. */
 export function completeShape(given: Partial<ClusterShape>): Outcome<ClusterShape> {
@@ -76,6 +85,10 @@ export function respAddress(shape: ClusterShape, nodeId: number): string {
   return `${shape.host}:${nodePort(shape, nodeId)}`
 }
 
+export function clusterAddress(shape: ClusterShape, nodeId: number): string {
+  return `${shape.host}:${nodePort(shape, nodeId) + CLUSTER_PORT_OFFSET}`
+}
+
 export function peerAddress(shape: ClusterShape, nodeId: number): string {
   return `${shape.host}:${nodePort(shape, nodeId) + PEER_PORT_OFFSET}`
 }
@@ -89,43 +102,66 @@ export function allPorts(shape: ClusterShape): number[] {
   return ports
 }
 
+/** Where a node is that takes the ports from this one on. */
+export function nodeAddresses(host: string, port: number): Pick<KnownNode, 'peer' | 'resp' | 'cluster'> {
+  return {
+    peer: formatAddress(host, port + PEER_PORT_OFFSET),
+    resp: formatAddress(host, port),
+    cluster: formatAddress(host, port + CLUSTER_PORT_OFFSET),
+  }
+}
+
+export interface ClusterSecrets {
+  /** 32, 16 and 32 hex digits. */
+  readonly clusterId: string
+  readonly hashKey: string
+  readonly secret: string
+}
+
 /** The identities of all nodes, in the order of their ids, as they are before the first start. */
-export function planIdentities(shape: ClusterShape, clusterId: string, hashKey: string): NodeIdentity[] {
-  const groups = planGroups(shape)
+export function planIdentities(shape: ClusterShape, secrets: ClusterSecrets): NodeIdentity[] {
   const nodeIds = Array.from({ length: shape.nodes }, (_, position) => position + 1)
+  const masters = masterNodes(nodeIds)
+  const nodes = nodeIds.map((nodeId) => {
+    return { nodeId, ...nodeAddresses(shape.host, nodePort(shape, nodeId)), roles: BOTH_ROLES }
+  })
+  const groups = [planMasters(masters), ...planGroups(shape)]
   return nodeIds.map((nodeId) => ({
-    clusterId,
+    ...secrets,
     nodeId,
     slotCount: shape.slotCount,
-    hashKey,
     host: shape.host,
     port: nodePort(shape, nodeId),
-    peers: nodeIds
-      .filter((other) => other !== nodeId)
-      .map((other) => ({ nodeId: other, peerAddress: peerAddress(shape, other) })),
+    roles: BOTH_ROLES,
+    nodes,
     groups,
-    genesis: 'new',
     incarnation: 0,
   }))
 }
 
+/** An odd number, five at most: of two or four nodes one more would only be one more that may fail. */
+function masterNodes(nodeIds: readonly number[]): readonly number[] {
+  const odd = nodeIds.length % 2 === 1 ? nodeIds.length : nodeIds.length - 1
+  return nodeIds.slice(0, Math.min(Math.max(odd, 1), MASTERS_MAX))
+}
+
+function planMasters(masters: readonly number[]): GroupGenesisConfig {
+  const replicas = genesisMembers(GENESIS_EPOCH, masters.map(asNodeId))
+  return { groupId: MASTERS_GROUP, replicas, slots: [], weight: 0, made: false }
+}
+
+/** The slots as the masters' tree has them from its beginning. */
 function planGroups(shape: ClusterShape): GroupGenesisConfig[] {
-  const groups: GroupGenesisConfig[] = []
-  let firstSlot = 0
-  for (let groupId = 1; groupId <= shape.groups; groupId++) {
-    const nextSlot = Math.floor((groupId * shape.slotCount) / shape.groups)
-    assert(nextSlot > firstSlot, 'planGroups: every group gets a slot')
-    groups.push({
-      groupId,
-      replicas: Array.from({ length: shape.replicas }, (_, position) => ({
-        replicaId: position + 1,
-        nodeId: ((groupId - 1 + position) % shape.nodes) + 1,
-      })),
-      slots: [[firstSlot, nextSlot - 1]],
-      weight: DEFAULT_WEIGHT,
-    })
-    firstSlot = nextSlot
-  }
-  assert(firstSlot === shape.slotCount, 'planGroups: every slot has a group')
-  return groups
+  const ids = Array.from({ length: shape.groups }, (_, position) => asGroupId(position + 1))
+  const weighted = ids.map((groupId) => ({ groupId, weight: DEFAULT_WEIGHT }))
+  const ranges = tableRanges(genesisOwners(shape.slotCount, weighted))
+  const nodesOf = (groupId: number): number[] =>
+    Array.from({ length: shape.replicas }, (_, position) => ((groupId - 1 + position) % shape.nodes) + 1)
+  return ids.map((groupId) => ({
+    groupId,
+    replicas: genesisMembers(GENESIS_EPOCH, nodesOf(groupId).map(asNodeId)),
+    slots: ranges.filter(({ group }) => group === groupId).map(({ range }) => range),
+    weight: DEFAULT_WEIGHT,
+    made: false,
+  }))
 }

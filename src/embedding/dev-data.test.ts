@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freePort } from '../chaos/free-port.ts'
-import { bumpIncarnation, createNodeDirectory, readIdentity } from '../platform/data-directory.ts'
+import { bumpIncarnation, createNodeDirectory, readIdentity, writeIdentity } from '../platform/data-directory.ts'
 import type { Outcome } from '../platform/failure.ts'
 import { sampleIdentity } from '../platform/identity.testkit.ts'
 import { type DevData, mergeShape, openDevData, readShape } from './dev-data.ts'
@@ -68,7 +68,8 @@ test('other ports reach every identity; what the node has become since stays', a
   const second = await opened({ port: OTHER_PORT })
   await second.lock.release()
   expect(second.identities.map(({ port }) => port)).toEqual([OTHER_PORT, OTHER_PORT + 10, OTHER_PORT + 20])
-  expect(second.identities[0].peers.map(({ peerAddress }) => peerAddress)).toEqual([
+  expect(second.identities[0].nodes.map(({ peer }) => peer)).toEqual([
+    `127.0.0.1:${OTHER_PORT + 4}`,
     `127.0.0.1:${OTHER_PORT + 14}`,
     `127.0.0.1:${OTHER_PORT + 24}`,
   ])
@@ -77,6 +78,34 @@ test('other ports reach every identity; what the node has become since stays', a
     value: { port: OTHER_PORT + 10, incarnation: 1 },
   })
   expect(readShape(root)).toMatchObject({ ok: true, value: { port: OTHER_PORT } })
+})
+
+test('groups and nodes that came or went since are no reason to refuse the data', async () => {
+  const first = await opened(SHAPE)
+  await first.lock.release()
+  const [one] = first.identities
+  const joined = { nodeId: 9, peer: 'far:1', resp: 'far:2', cluster: 'far:3', roles: ['worker'] as const }
+  const groups = one.groups.slice(0, 2).map((group) => ({ ...group, made: true }))
+  expect(writeIdentity(join(root, 'node-1'), { ...one, nodes: [...one.nodes.slice(0, 2), joined], groups }).ok).toBe(
+    true,
+  )
+  const second = await opened({ port: OTHER_PORT })
+  await second.lock.release()
+  expect(second.identities[0].groups).toEqual(groups)
+  expect(second.identities[0].nodes.map(({ resp }) => resp)).toEqual([
+    `127.0.0.1:${OTHER_PORT}`,
+    `127.0.0.1:${OTHER_PORT + 10}`,
+    'far:2',
+  ])
+})
+
+test('data with another number of slots than its cluster.json is refused', async () => {
+  const first = await opened(SHAPE)
+  await first.lock.release()
+  const [one] = first.identities
+  const groups = one.groups.map((group) => ({ ...group, slots: [] }))
+  expect(writeIdentity(join(root, 'node-1'), { ...one, slotCount: 8, groups }).ok).toBe(true)
+  expect(codeOf(await openDevData(root, {}))).toBe('corrupt-cluster-file')
 })
 
 test('the data is locked while it is open, and free after a failure', async () => {

@@ -18,7 +18,7 @@ import { replaceFileDurably } from '../platform/durable-file.ts'
 import { fail, type Outcome, succeed } from '../platform/failure.ts'
 import type { NodeIdentity } from '../platform/identity.ts'
 import { systemErrorCode, withSystemErrors } from '../platform/system-error.ts'
-import { allPorts, type ClusterShape, completeShape, planIdentities } from './cluster-shape.ts'
+import { allPorts, type ClusterSecrets, type ClusterShape, completeShape, planIdentities } from './cluster-shape.ts'
 import { checkPortsFree } from './free-ports.ts'
 
 const CLUSTER_FILE = 'cluster.json'
@@ -183,8 +183,8 @@ async function lockNodes(root: string, nodes: number): Promise<Outcome<HeldLock[
 }
 
 function makeCluster(root: string, shape: ClusterShape): Outcome<NodeIdentity[]> {
-  const clusterId = randomBytes(16).toString('hex')
-  const identities = planIdentities(shape, clusterId, randomBytes(8).toString('hex'))
+  const secrets = newSecrets()
+  const identities = planIdentities(shape, secrets)
   for (const name of readdirSync(root)) {
     if (!/^node-\d+$/.test(name)) continue
     const left = readIdentity(join(root, name))
@@ -197,8 +197,14 @@ function makeCluster(root: string, shape: ClusterShape): Outcome<NodeIdentity[]>
     const made = createNodeDirectory(nodeDirectory(root, identity.nodeId), identity)
     if (!made.ok) return made
   }
-  writeClusterFile(root, { format: CLUSTER_FORMAT, ...shape, clusterId })
+  writeClusterFile(root, { format: CLUSTER_FORMAT, ...shape, clusterId: secrets.clusterId })
   return succeed(identities)
+}
+
+/** Of a new cluster. */
+export function newSecrets(): ClusterSecrets {
+  const digits = (bytes: number): string => randomBytes(bytes).toString('hex')
+  return { clusterId: digits(16), hashKey: digits(8), secret: digits(16) }
 }
 
 function leftover(directory: string): Outcome<never> {
@@ -214,7 +220,8 @@ function checkCluster(
   ports: PortsInUse,
 ): Outcome<NodeIdentity[]> {
   const identities: NodeIdentity[] = []
-  for (const planned of planIdentities(shape, file.clusterId, '')) {
+  const secrets = { clusterId: file.clusterId, hashKey: '', secret: '' }
+  for (const planned of planIdentities(shape, secrets)) {
     const directory = nodeDirectory(root, planned.nodeId)
     const found = readIdentity(directory)
     if (!found.ok) {
@@ -226,20 +233,23 @@ function checkCluster(
       const message = `${directory} belongs to another cluster or node`
       return fail('foreign-directory', message, 'put the right directory back, or give another --data')
     }
-    if (!isSameCluster(found.value, planned)) {
-      const message = `${join(root, CLUSTER_FILE)} and ${directory} do not agree on the cluster's shape`
+    // Of the shape only this is fixed: nodes and groups come and go.
+    if (found.value.slotCount !== planned.slotCount) {
+      const message = `${join(root, CLUSTER_FILE)} and ${directory} do not agree on the number of slots`
       return fail('corrupt-cluster-file', message, 'restore both from one copy, or give another --data')
     }
-    identities.push({ ...found.value, host: planned.host, port: planned.port, peers: planned.peers })
+    identities.push(readdressed(found.value, planned))
   }
   return ports === 'free' ? succeed(identities) : readdress(root, file, shape, identities)
 }
 
-/** The plan follows from the shape alone, so a shape that was tampered with shows. */
-function isSameCluster(found: NodeIdentity, planned: NodeIdentity): boolean {
-  const of = ({ slotCount, groups, peers }: NodeIdentity): string =>
-    JSON.stringify([slotCount, groups, peers.map(({ nodeId }) => nodeId)])
-  return of(found) === of(planned)
+/** Knows this start's addresses; nodes that have joined by hand are where they were. */
+function readdressed(found: NodeIdentity, { host, port, nodes }: NodeIdentity): NodeIdentity {
+  const moved = found.nodes.map((node) => {
+    const { peer, resp, cluster } = nodes.find(({ nodeId }) => nodeId === node.nodeId) ?? node
+    return { ...node, peer, resp, cluster }
+  })
+  return { ...found, host, port, nodes: moved }
 }
 
 /** Another --host or --port than last time: nobody runs (their locks are held here), so the addresses can change. */

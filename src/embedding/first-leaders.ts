@@ -22,7 +22,9 @@ export function hurryElections(hosts: readonly NodeHost[]): () => void {
 
 function standFor(hosts: readonly NodeHost[], group: number): void {
   let best: { readonly host: NodeHost; readonly replica: RaftReplica } | null = null
-  for (const host of hosts) {
+  // From another node on for each group, so that of equals not the same one leads them all.
+  for (let i = 0; i < hosts.length; i++) {
+    const host = hosts[(Math.max(group, 1) - 1 + i) % hosts.length]
     const replica = host.node?.replica(asGroupId(group))
     if (replica === undefined) continue
     // A campaign that is past the first question is left alone: to stand again would be to start over.
@@ -34,9 +36,8 @@ function standFor(hosts: readonly NodeHost[], group: number): void {
   host.run(() => replica.campaign())
 }
 
-/** The longer log, as voters see it; else the lower replica id: group by group those lie on different nodes. */
-function isAhead({ core: one, replicaId }: RaftReplica, { core: other, replicaId: otherId }: RaftReplica): boolean {
+/** The longer log, as voters see it. */
+function isAhead({ core: one }: RaftReplica, { core: other }: RaftReplica): boolean {
   const terms = (one.termAt(one.lastIndex) ?? 0) - (other.termAt(other.lastIndex) ?? 0)
-  const lengths = one.lastIndex - other.lastIndex
-  return terms !== 0 ? terms > 0 : lengths !== 0 ? lengths > 0 : replicaId < otherId
+  return terms !== 0 ? terms > 0 : one.lastIndex > other.lastIndex
 }

@@ -7,10 +7,11 @@ import { randomBytes } from 'node:crypto'
 import { Prng } from '../base/prng.ts'
 import type { NodeConfig, NodeError, NodeLimits, NodeTimings } from '../node/node-config.ts'
 import type { QuorateNode } from '../node/quorate-node.ts'
-import { bumpIncarnation, markGenesisMade, readIdentity } from '../platform/data-directory.ts'
+import { bumpIncarnation, readIdentity } from '../platform/data-directory.ts'
 import { type HeldLock, lockDataDirectory } from '../platform/directory-lock.ts'
-import { type Failure, fail, failureLine, type Outcome, succeed } from '../platform/failure.ts'
-import { type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
+import { type Failure, fail, type Outcome, succeed } from '../platform/failure.ts'
+import { CLUSTER_PORT_OFFSET, type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
+import { IdentityStore } from '../platform/identity-store.ts'
 import { LmdbBaseFileStore } from '../platform/lmdb-base-file.ts'
 import { NodeClock } from '../platform/node-clock.ts'
 import { NodeDisk } from '../platform/node-disk.ts'
@@ -33,11 +34,16 @@ export interface HostSettings {
   onFailure(failure: Failure): void
 }
 
-/** Where this node listens and finds the others, where that is not what its identity says. */
-export interface NodeAddresses {
+/** host:port each. */
+export interface ListenAddresses {
   readonly resp: string
+  readonly cluster: string
   readonly peer: string
-  readonly peers: NodeIdentity['peers']
+}
+
+/** Where this node listens and finds the others, where that is not what its identity says. */
+export interface NodeAddresses extends ListenAddresses {
+  readonly nodes: NodeIdentity['nodes']
 }
 
 /** Whether the node that lives in the directory is the one that was meant. Asked before anything is touched, and again under the lock. */
@@ -60,6 +66,7 @@ export class NodeHost {
   #lock: HeldLock | null = null
   #identity: NodeIdentity | null = null
   #server: ServerNode | null = null
+  #identityStore: IdentityStore | null = null
   #starting: Promise<Outcome<NodeIdentity>> | null = null
   #closing: Promise<void> | null = null
 
@@ -171,7 +178,8 @@ export class NodeHost {
   }
 
   #makeServer(identity: NodeIdentity, addresses: NodeAddresses | null): ServerNode {
-    const { directory } = this
+    const store = new IdentityStore(this.directory, identity)
+    this.#identityStore = store
     return new ServerNode(
       {
         clock: this.#clock,
@@ -181,10 +189,7 @@ export class NodeHost {
         random: new Prng(randomBytes(4).readUInt32LE()),
         usage: new NodeProcessUsage(),
         logger: this.#settings.logger(identity.nodeId),
-        markGenesisMade: (done) => {
-          const made = markGenesisMade(directory, identity)
-          setImmediate(() => this.#life.run(() => done(made.ok ? null : failureLine(made.failure))))
-        },
+        saveIdentity: (change, done) => store.save(change, (error) => this.#life.run(() => done(error))),
         onFatal: (message) => this.#failed(message),
       },
       this.#configOf(identity, addresses),
@@ -197,8 +202,9 @@ export class NodeHost {
       ...identity,
       dataDirectory: this.directory,
       respAddress: addresses?.resp ?? formatAddress(host, port),
+      clusterAddress: addresses?.cluster ?? formatAddress(host, port + CLUSTER_PORT_OFFSET),
       peerAddress: addresses?.peer ?? formatAddress(host, port + PEER_PORT_OFFSET),
-      peers: addresses?.peers ?? identity.peers,
+      nodes: addresses?.nodes ?? identity.nodes,
       timings: this.#settings.timings,
       limits: this.#settings.limits,
     }
@@ -231,8 +237,23 @@ export class NodeHost {
   async #closeFiles(): Promise<void> {
     await this.#disk.end()
     await this.#baseFiles.end()
+    await this.#identityStore?.end()
     await this.#lock?.release()
   }
+}
+
+/** Takes the ports of a node, from this one on; null: free ones. */
+export async function reservePorts(
+  node: NodeHost,
+  host: string,
+  port: number | null,
+): Promise<Outcome<ListenAddresses>> {
+  const resp = await node.reserve(host, port ?? 0)
+  if (!resp.ok) return resp
+  const cluster = await node.reserve(host, port === null ? 0 : port + CLUSTER_PORT_OFFSET)
+  if (!cluster.ok) return cluster
+  const peer = await node.reserve(host, port === null ? 0 : port + PEER_PORT_OFFSET)
+  return peer.ok ? succeed({ resp: resp.value, cluster: cluster.value, peer: peer.value }) : peer
 }
 
 function describe(error: unknown): string {

@@ -30,6 +30,7 @@ export type QuorateErrorCode =
   | 'corrupt'
   | 'wiped'
   | 'newer-format'
+  | 'older-format'
   | (string & {})
 
 export class QuorateError extends Error {

@@ -2,10 +2,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterEach, describe, expect, test } from 'vitest'
 import { freePort } from '../chaos/free-port.ts'
-import type { LocalCluster, StartLocalClusterOptions } from './api.ts'
+import type { LocalCluster, LocalNode, StartLocalClusterOptions } from './api.ts'
+import { ClusterNode } from './cluster-node.ts'
 import { QuorateError } from './quorate-error.ts'
 import { call } from './redis-call.testkit.ts'
 import { startLocalCluster } from './start-local-cluster.ts'
@@ -26,6 +28,12 @@ async function start(options: StartLocalClusterOptions = {}): Promise<LocalClust
   const cluster = await startLocalCluster({ ...SMALL, ...options })
   open.push(cluster)
   return cluster
+}
+
+/** Until the node knows what the masters have on record. */
+async function whenTreeRead(node: LocalNode): Promise<void> {
+  if (!(node instanceof ClusterNode)) throw new Error('not a node of startLocalCluster')
+  while ((node.host.node?.view.tableVersion ?? 0) === 0) await delay(10)
 }
 
 async function refusal(attempt: Promise<unknown>): Promise<QuorateError> {
@@ -200,6 +208,23 @@ describe('data of the caller', () => {
       message: `the data in ${data} was made with 'nodes' 3, not 5`,
       mend: "leave out 'nodes', or give another 'data'",
     })
+  })
+
+  test('at other ports it goes on, though the masters remember the old ones', async () => {
+    const data = join(root(), 'moved')
+    const first = await start({ data })
+    await Promise.all(first.nodes.map(whenTreeRead))
+    await first.close()
+    const second = await start({ data })
+    await Promise.all(second.nodes.map(whenTreeRead))
+    // Links to addresses of the last start would be tried, and fail, from here on.
+    await second.nodes[0].kill()
+    await second.ready()
+    await second.nodes[0].start()
+    await second.ready()
+    for (const [position, address] of second.addresses.entries()) {
+      expect(await call(address, 'SET', `moved-${position}`, 'value')).toBe('OK')
+    }
   })
 
   test('what is not ours is left alone', async () => {

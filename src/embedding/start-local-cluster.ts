@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fail, type Outcome, succeed } from '../platform/failure.ts'
-import { PEER_PORT_OFFSET } from '../platform/identity.ts'
 import { withSystemErrors } from '../platform/system-error.ts'
 import type { LocalCluster, StartLocalClusterOptions } from './api.ts'
 import { ClusterNode } from './cluster-node.ts'
@@ -105,18 +104,20 @@ function makeTemporary(): Outcome<string> {
 }
 
 /** All ports first: a node is told the others' addresses when it starts. */
-async function startNodes({ shape }: DevData, nodes: readonly ClusterNode[], freePorts: boolean): Promise<void> {
+async function startNodes(
+  { shape, identities }: DevData,
+  nodes: readonly ClusterNode[],
+  freePorts: boolean,
+): Promise<void> {
   const reserved = await Promise.all(
-    nodes.map((node) => {
-      const port = nodePort(shape, node.id)
-      return freePorts ? node.reserve(shape.host, 0, 0) : node.reserve(shape.host, port, port + PEER_PORT_OFFSET)
-    }),
+    nodes.map((node) => node.reserve(shape.host, freePorts ? null : nodePort(shape, node.id))),
   )
-  const addresses = reserved.map(orThrow)
-  const peerAddresses = nodes.map(({ id }, position) => ({ nodeId: id, peerAddress: addresses[position].peer }))
-  const starts = nodes.map((node, position) =>
-    node.startAt({ ...addresses[position], peers: peerAddresses.filter(({ nodeId }) => nodeId !== node.id) }),
-  )
+  const ports = reserved.map(orThrow)
+  // One that has been away may know fewer of them.
+  const recorded = new Map(identities.flatMap((identity) => identity.nodes).map((node) => [node.nodeId, node]))
+  const addresses = new Map(nodes.map(({ id }, position) => [id, ports[position]]))
+  const known = [...recorded.values()].map((node) => ({ ...node, ...addresses.get(node.nodeId) }))
+  const starts = nodes.map((node, position) => node.startAt({ ...ports[position], nodes: known }))
   // All of them to their end, so that none goes on starting behind a failure's back.
   for (const start of await Promise.allSettled(starts)) if (start.status === 'rejected') throw start.reason
 }

@@ -1,7 +1,7 @@
 /** `startNode`: one node of a cluster in this process, from its data directory; or a new cluster of this one node. */
-import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { MASTERS_GROUP } from '../master/tree-layout.ts'
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../node/node-config.ts'
 import { createNodeDirectory, readIdentity } from '../platform/data-directory.ts'
 import { lockDataDirectory } from '../platform/directory-lock.ts'
@@ -10,8 +10,9 @@ import { type NodeIdentity, PEER_PORT_OFFSET } from '../platform/identity.ts'
 import { withSystemErrors } from '../platform/system-error.ts'
 import type { QuorateNode, QuorateNodeState, QuorateNodeStatus, StartNodeOptions } from './api.ts'
 import { completeShape, planIdentities } from './cluster-shape.ts'
+import { newSecrets } from './dev-data.ts'
 import { hurryElections } from './first-leaders.ts'
-import { type NodeAddresses, NodeHost } from './node-host.ts'
+import { type NodeAddresses, NodeHost, reservePorts } from './node-host.ts'
 import { abortedError, errorOf, fatalReporter, hostSettings, isWithin, orThrow, unknownOption } from './options.ts'
 import type { QuorateError } from './quorate-error.ts'
 import { whenServing } from './serving.ts'
@@ -41,7 +42,7 @@ export async function startNode(options: StartNodeOptions): Promise<QuorateNode>
     const addresses = orThrow(await reserveAddresses(host, identity, checked.port))
     if (isNew) orThrow(await createNode(data, identity))
     orThrow(await host.start((found) => checkCreated(data, found, options), addresses))
-    if (identity.peers.length === 0) await serveAlone(host)
+    if (identity.nodes.length === 1) await serveAlone(host)
     if (signal?.aborted) throw abortedError(signal)
     if (host.failure !== null) throw errorOf(host.failure)
     reports = true
@@ -86,7 +87,7 @@ function findOrPlan(data: string, { create, port }: StartNodeOptions): Outcome<F
   }
   const shape = newShape(create, port)
   if (!shape.ok) return shape
-  const [identity] = planIdentities(shape.value, randomBytes(16).toString('hex'), randomBytes(8).toString('hex'))
+  const [identity] = planIdentities(shape.value, newSecrets())
   return succeed({ identity, isNew: true })
 }
 
@@ -105,7 +106,7 @@ async function createNode(data: string, identity: NodeIdentity): Promise<Outcome
 function checkCreated(data: string, found: NodeIdentity, { create }: StartNodeOptions): Outcome<null> {
   const wanted = typeof create === 'object' ? create : {}
   const has = [
-    ['groups', found.groups.length, wanted.groups],
+    ['groups', found.groups.filter(({ groupId }) => groupId !== MASTERS_GROUP).length, wanted.groups],
     ['slots', found.slotCount, wanted.slots],
     ['host', found.host, wanted.host],
   ] as const
@@ -123,16 +124,18 @@ async function reserveAddresses(
   identity: NodeIdentity,
   port: number | null,
 ): Promise<Outcome<NodeAddresses>> {
-  const { nodeId, peers } = identity
-  if (port !== null && port !== identity.port && peers.length > 0) {
+  const { nodeId, nodes } = identity
+  if (port !== null && port !== identity.port && nodes.length > 1) {
     const message = `node ${nodeId} in ${host.directory} is known to its peers at port ${identity.port}, not ${port}`
     return fail('wrong-port', message, 'leave out --port')
   }
-  const respPort = port ?? identity.port
-  const resp = await host.reserve(identity.host, respPort)
-  if (!resp.ok) return resp
-  const peer = await host.reserve(identity.host, respPort === 0 ? 0 : respPort + PEER_PORT_OFFSET)
-  return peer.ok ? succeed({ resp: resp.value, peer: peer.value, peers }) : peer
+  const wanted = port ?? identity.port
+  const ports = await reservePorts(host, identity.host, wanted === 0 ? null : wanted)
+  if (!ports.ok) return ports
+  return succeed({
+    ...ports.value,
+    nodes: nodes.map((node) => (node.nodeId === nodeId ? { ...node, ...ports.value } : node)),
+  })
 }
 
 /** Nobody else can lead its groups, so it need not wait whether somebody does. */

@@ -1,8 +1,12 @@
 /** What a node is told at its start. The entry points read it from the data directory; the simulator makes it. */
 
 import type { KvMutations } from '../kv/mutations.ts'
+import type { MasterMutations } from '../master/mutations.ts'
+import type { EmbeddedMutations } from '../metadata/embedded/mutations.ts'
+import type { MigrationMutations } from '../migration/migration-driver.ts'
 import type { BaseFileStore } from '../ports/base-file.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { NodeRole } from '../ports/cluster-view.ts'
 import type { Disk } from '../ports/disk.ts'
 import type { Logger } from '../ports/logger.ts'
 import type { Network } from '../ports/network.ts'
@@ -12,12 +16,40 @@ import type { RaftMutations } from '../raft/mutations.ts'
 import { type CompactionLimits, DEFAULT_COMPACTION_LIMITS } from '../replication/raft/compaction-policy.ts'
 import type { WalMutations } from '../wal/mutations.ts'
 
+/** How a group began. Later its own log knows who belongs to it and what it owns. */
 export interface GroupGenesisConfig {
+  /** 0: the masters' own group, which owns no slots. */
   readonly groupId: number
   readonly replicas: ReadonlyArray<{ readonly replicaId: number; readonly nodeId: number }>
   /** First and last slot of each range, both included. */
   readonly slots: ReadonlyArray<readonly [number, number]>
   readonly weight: number
+  /** The record of this node's own replica stands in the log: without it there the disk was wiped. False where it has none. */
+  readonly made: boolean
+}
+
+export interface KnownNode {
+  readonly nodeId: number
+  /** host:port each: for other nodes; the first RESP port; the one with Redis Cluster's semantics. */
+  readonly peer: string
+  readonly resp: string
+  readonly cluster: string
+  readonly roles: readonly NodeRole[]
+}
+
+/** Whom this node takes for the masters. */
+export interface MastersPlace {
+  /** The highest cluster epoch that this node has heard of (master/cluster-epoch.ts): masters of a lower one are over for good. */
+  readonly epoch: number
+  /** The nodes that had a replica of the masters' group when this one last heard of them. */
+  readonly nodes: readonly number[]
+}
+
+/** What of a node's identity changes while it runs. */
+export interface IdentityChange {
+  readonly masters?: MastersPlace
+  readonly nodes?: readonly KnownNode[]
+  readonly groups?: readonly GroupGenesisConfig[]
 }
 
 export interface NodeTimings {
@@ -25,9 +57,13 @@ export interface NodeTimings {
   readonly heartbeatMs: number
   readonly electionMsMin: number
   readonly electionMsMax: number
+  /** A data group in which nothing happened for so long rests; 0: never. By default the longest election time-out. */
+  readonly restAfterMs?: number
   readonly requestDeadlineMs: number
   /** How often a leader looks for expired keys and dead generations to remove. */
   readonly housekeepingMs: number
+  /** After so long without a word from its holder a session with the masters' tree may end: an active master that dies is followed by the next. */
+  readonly masterSessionMs: number
 }
 
 export const DEFAULT_TIMINGS: NodeTimings = {
@@ -37,6 +73,7 @@ export const DEFAULT_TIMINGS: NodeTimings = {
   electionMsMax: 1_200,
   requestDeadlineMs: 5_000,
   housekeepingMs: 100,
+  masterSessionMs: 4_000,
 }
 
 export interface NodeLimits {
@@ -55,6 +92,8 @@ export interface NodeLimits {
   /** One write to the log; a single larger record goes alone. */
   readonly logBatchBytes: number
   readonly compaction: CompactionLimits
+  /** What each move takes at most into a group that this node leads; 0: no limit. */
+  readonly migrationBytesPerSecond: number
 }
 
 export const DEFAULT_LIMITS: NodeLimits = {
@@ -69,6 +108,7 @@ export const DEFAULT_LIMITS: NodeLimits = {
   segmentBytes: 64 * 1024 * 1024,
   logBatchBytes: 1024 * 1024,
   compaction: DEFAULT_COMPACTION_LIMITS,
+  migrationBytesPerSecond: 0,
 }
 
 export interface NodeConfig {
@@ -79,16 +119,20 @@ export interface NodeConfig {
   readonly clusterId: string
   readonly slotCount: number
   readonly respAddress: string
+  readonly clusterAddress: string
   readonly peerAddress: string
-  /** The other nodes. */
-  readonly peers: ReadonlyArray<{ readonly nodeId: number; readonly peerAddress: string }>
+  readonly roles: readonly NodeRole[]
+  /** 32 hex digits that every node of the cluster holds: nodes show it to each other, and who joins shows it as its token. */
+  readonly secret: string
+  /** All that were known when this node last ran, this one among them. */
+  readonly nodes: readonly KnownNode[]
   readonly groups: readonly GroupGenesisConfig[]
+  /** Absent: as the masters' group began, in epoch 0. */
+  readonly masters?: MastersPlace
   /** 16 hex digits: the key of the hash that orders keys within a slot. */
   readonly hashKey: string
   /** Counts the node's starts; durable before the start. */
   readonly incarnation: number
-  /** `made`: this node's replica records stand in the log, so an empty log means that the disk was wiped. */
-  readonly genesis: 'new' | 'made'
   readonly timings: NodeTimings
   readonly limits: NodeLimits
   readonly mutations?: NodeMutations
@@ -99,6 +143,9 @@ export interface NodeMutations {
   readonly raft?: Partial<RaftMutations>
   readonly wal?: WalMutations
   readonly kv?: KvMutations
+  readonly migration?: MigrationMutations
+  readonly master?: MasterMutations
+  readonly metadata?: Partial<EmbeddedMutations>
   /** The state machine reads the wall clock of its node. */
   readonly expiryByLocalClock?: boolean
 }
@@ -111,8 +158,8 @@ export interface NodePorts {
   readonly random: Random
   readonly logger: Logger
   readonly usage: ProcessUsage
-  /** Turns the genesis from `new` to `made`, durably. */
-  markGenesisMade(done: (error: string | null) => void): void
+  /** Replaces these parts of the node's identity, durably; in the order of the calls. */
+  saveIdentity(change: IdentityChange, done: (error: string | null) => void): void
   /** A broken promise of the disk or of the code: the process must end. Called once. */
   onFatal(message: string): void
 }

@@ -16,13 +16,13 @@ export interface GroupPlaces {
 
 export class NodeKeyEvents {
   readonly #peers: PeerChannel
-  readonly #others: readonly NodeId[]
+  readonly #others: () => readonly NodeId[]
   readonly #places: GroupPlaces
   readonly #flushSoon: () => void
   readonly #interested = new Set<NodeId>()
   #listener: KeyEventListener | null = null
 
-  constructor(peers: PeerChannel, others: readonly NodeId[], places: GroupPlaces, flushSoon: () => void) {
+  constructor(peers: PeerChannel, others: () => readonly NodeId[], places: GroupPlaces, flushSoon: () => void) {
     this.#peers = peers
     this.#others = others
     this.#places = places
@@ -33,7 +33,7 @@ export class NodeKeyEvents {
   listen(listener: KeyEventListener | null): void {
     const changed = (listener === null) !== (this.#listener === null)
     this.#listener = listener
-    if (changed) for (const peer of this.#others) this.#sayInterest(peer)
+    if (changed) for (const peer of this.#others()) this.#sayInterest(peer)
   }
 
   sinkOf(group: GroupId): KeyEventSink {

@@ -1,14 +1,24 @@
 /**
  * The first thing that a node does: opens its log, and makes its genesis replicas where the log does not know them. A genesis voter's record is
- * durable before it may vote; then, once, the genesis is marked as made, so that an empty log afterwards means a wiped disk.
+ * durable before it may vote; then its group is marked as made, so that an empty log afterwards means a wiped disk.
  */
-import { asGroupId, asLogIndex, asReplicaId, asTerm, type GroupId, type ReplicaId } from '../base/brand.ts'
+import { asGroupId, asLogIndex, asNodeId, asReplicaId, asTerm, type GroupId, type NodeId, type ReplicaId } from '../base/brand.ts'
 import type { LiveEntries, RecoveredGroup } from '../ports/log.ts'
+import { epochOfReplica } from '../master/cluster-epoch.ts'
+import { MASTERS_GROUP } from '../master/tree-layout.ts'
 import { openWriteAheadLog, WAL_DEFAULTS, type WriteAheadLog } from '../wal/write-ahead-log.ts'
-import type { NodeConfig, NodeError, NodePorts } from './node-config.ts'
+import { replicaPath } from './open-replica.ts'
+import type { GroupGenesisConfig, MastersPlace, NodeConfig, NodeError, NodePorts } from './node-config.ts'
 
 export type OpenNodeLogResult =
-  | { readonly kind: 'opened'; readonly log: WriteAheadLog; readonly groups: readonly RecoveredGroup[] }
+  | {
+      readonly kind: 'opened'
+      readonly log: WriteAheadLog
+      readonly groups: readonly RecoveredGroup[]
+      /** As the identity has it now. */
+      readonly genesis: readonly GroupGenesisConfig[]
+      readonly masters: MastersPlace
+    }
   /** `log` is open where only the genesis failed. */
   | { readonly kind: 'failed'; readonly log: WriteAheadLog | null; readonly error: NodeError }
 
@@ -34,6 +44,7 @@ export function openNodeLog(
   })
 }
 
+/** Genesis replicas whose record is not in the log yet, and never was: their records are durable before the identity says that they are made. */
 function makeGenesis(
   ports: NodePorts,
   config: NodeConfig,
@@ -41,27 +52,92 @@ function makeGenesis(
   recovered: readonly RecoveredGroup[],
   done: (result: OpenNodeLogResult) => void,
 ): void {
-  const known = new Set(recovered.map((group) => group.group))
+  const { masters, groups: begun, over } = mastersOf(config, recovered)
+  if (over !== null) forget(ports, config, log, over)
+  const kept = recovered.filter((group) => group !== over)
+  const known = new Set(kept.map((group) => group.group))
   const missing: RecoveredGroup[] = []
-  for (const genesis of config.groups) {
+  for (const genesis of begun) {
     const own = genesis.replicas.find((replica) => replica.nodeId === config.nodeId)
     const group = asGroupId(genesis.groupId)
+    if (genesis.made && !known.has(group)) return done({ kind: 'failed', log, error: wiped(config, group) })
     if (own !== undefined && !known.has(group)) missing.push(newReplica(group, asReplicaId(own.replicaId)))
   }
-  if (config.genesis === 'made') {
-    if (missing.length === 0) return done({ kind: 'opened', log, groups: recovered })
-    const message = `${config.dataDirectory} has lost the log of group ${missing[0].group}, in which this node has voted`
-    const mend = 'a wiped replica must not vote again: replace this node by a new one with a new id'
-    return done({ kind: 'failed', log, error: { code: 'wiped', message, mend } })
-  }
   for (const { group, replicaId, hardState } of missing) log.append({ group, replicaId, hardState })
+  const all = [...kept, ...missing]
+  const has = new Set<number>(all.map(({ group }) => group))
+  const groups = begun.map((genesis) => ({ ...genesis, made: has.has(genesis.groupId) }))
+  const opened = { kind: 'opened', log, groups: all, genesis: groups, masters } as const
+  const isSame = begun === config.groups && groups.every(({ made }, i) => made === config.groups[i].made)
+  if (isSame && over === null) return done(opened)
+  const change = masters.epoch === 0 && config.masters === undefined ? { groups } : { groups, masters }
   log.flush(() => {
-    ports.markGenesisMade((error) => {
-      if (error === null) return done({ kind: 'opened', log, groups: [...recovered, ...missing] })
+    ports.saveIdentity(change, (error) => {
+      if (error === null) return done(opened)
       const mend = 'check that the directory can be written'
       done({ kind: 'failed', log, error: { code: 'data-directory', message: error, mend } })
     })
   })
+}
+
+interface MastersHere {
+  readonly masters: MastersPlace
+  /** How groups began: without the masters' own where what the identity says of that is over. */
+  readonly groups: readonly GroupGenesisConfig[]
+  /** This node's replica of old masters. */
+  readonly over: RecoveredGroup | null
+}
+
+/**
+ * Who the masters are, by the identity and by the log together (recovery/): the higher cluster epoch is right. A replica of the masters' group that is of a lower one is
+ * over, and so is what the identity says of how that group began. A log with a higher one than the identity has this node's own beginning of it: the identity was to follow.
+ */
+function mastersOf(config: NodeConfig, recovered: readonly RecoveredGroup[]): MastersHere {
+  const own = recovered.find(({ group }) => group === MASTERS_GROUP)
+  const began = config.groups.find(({ groupId }) => groupId === MASTERS_GROUP)
+  const masters = mastersPlaceOf(config)
+  const others = config.groups.filter(({ groupId }) => groupId !== MASTERS_GROUP)
+  const inLog = own === undefined ? masters.epoch : epochOfReplica(own.replicaId)
+  if (own !== undefined && inLog > masters.epoch) {
+    // The tree stands in the same write as the record, unless that was too large for one: without it nothing has begun.
+    if (own.entries.length === 0 && own.compaction.index === 0) return { masters, groups: others, over: own }
+    const alone = aloneGenesis(own.group, own.replicaId, asNodeId(config.nodeId))
+    return { masters: { epoch: inLog, nodes: [config.nodeId] }, groups: [...others, alone], over: null }
+  }
+  const groups = began !== undefined && epochOf(began) < masters.epoch ? others : config.groups
+  return { masters, groups, over: own !== undefined && inLog < masters.epoch ? own : null }
+}
+
+/** As the identity has it. */
+function mastersPlaceOf({ masters, groups }: NodeConfig): MastersPlace {
+  if (masters !== undefined) return masters
+  const began = groups.find(({ groupId }) => groupId === MASTERS_GROUP)
+  return { epoch: epochOf(began), nodes: began?.replicas.map(({ nodeId }) => nodeId) ?? [] }
+}
+
+function epochOf(genesis: GroupGenesisConfig | undefined): number {
+  const epochs = genesis?.replicas.map(({ replicaId }) => epochOfReplica(asReplicaId(replicaId))) ?? []
+  return Math.max(0, ...epochs)
+}
+
+function forget(ports: NodePorts, config: NodeConfig, log: WriteAheadLog, { group, replicaId }: RecoveredGroup): void {
+  log.forget(group)
+  log.flush(() => {
+    ports.disk.removeTree(replicaPath(config, group, replicaId), (error) => {
+      if (error !== null) ports.logger.warn('the old replica stays on disk', { group, replicaId, error: error.message })
+    })
+  })
+}
+
+/** A group that begins with this one replica. */
+export function aloneGenesis(group: GroupId, replicaId: ReplicaId, nodeId: NodeId): GroupGenesisConfig {
+  return { groupId: group, replicas: [{ replicaId, nodeId }], slots: [], weight: 0, made: true }
+}
+
+function wiped({ dataDirectory }: NodeConfig, group: GroupId): NodeError {
+  const message = `${dataDirectory} has lost the log of group ${group}, in which this node has voted`
+  const mend = 'a wiped replica must not vote again: replace this node by a new one (`quorate admin replace`)'
+  return { code: 'wiped', message, mend }
 }
 
 /** A replica that has neither voted nor heard of anything. */

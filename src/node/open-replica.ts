@@ -3,7 +3,9 @@ import { asNodeId, asReplicaId, type GroupId, type ReplicaId } from '../base/bra
 import { DecodeError } from '../base/bytes.ts'
 import type { KeyEventSink } from '../kv/key-events.ts'
 import { KvStateMachine } from '../kv/kv-state-machine.ts'
+import { MASTERS_GROUP } from '../master/tree-layout.ts'
 import type { NodeLog, RecoveredGroup } from '../ports/log.ts'
+import type { StateMachine } from '../ports/state-machine.ts'
 import type { Membership } from '../protocol/membership.ts'
 import { NO_MUTATIONS } from '../raft/mutations.ts'
 import { RaftCore } from '../raft/raft-core.ts'
@@ -12,7 +14,7 @@ import { RaftReplica, type ReplicaHost, type ReplicaState } from '../replication
 import { ReplicaStore, type SlabPool } from '../store/store.ts'
 import { MAX_KEY_BYTES_MAX, maxEntryBytesOf } from './check-limits.ts'
 import { hexBytes } from './hex-bytes.ts'
-import type { GroupGenesisConfig, NodeConfig, NodeError, NodePorts } from './node-config.ts'
+import type { GroupGenesisConfig, NodeConfig, NodeError, NodePorts, NodeTimings } from './node-config.ts'
 import { recoverReplica } from './recover-replica.ts'
 
 const ELECTION_TICKS_FLOOR = 2
@@ -27,6 +29,8 @@ export interface ReplicaOpening {
   readonly log: NodeLog
   genesisOf(group: GroupId): GroupGenesisConfig | undefined
   keyEventsOf(group: GroupId): KeyEventSink
+  /** Of the masters' group. */
+  mastersMachine(): StateMachine
   hostOf(group: GroupId, replicaId: ReplicaId): ReplicaHost
 }
 
@@ -65,7 +69,7 @@ function makeReplica(
   if (restored.kind === 'corrupt') return state.store.close(() => done(corrupt(restored.message), null))
   if (restored.compactTo !== null) log.append({ group, compaction: restored.compactTo })
   const mutations = { ...NO_MUTATIONS, ...config.mutations?.raft }
-  const core = new RaftCore(group, raftConfigOf(config, replicaId), restored.state, ports.random, mutations)
+  const core = new RaftCore(group, raftConfigOf(config, group, replicaId), restored.state, ports.random, mutations)
   const options = {
     group,
     replicaId,
@@ -98,16 +102,7 @@ export function openState(
       const gone = error?.code === 'corrupt' || (error?.code === 'not-found' && directory > 0)
       return done(gone ? corrupt(message) : unopened(message), null)
     }
-    const machine = new KvStateMachine(store, {
-      slotCount: config.slotCount,
-      ownedSlots: opening.genesisOf(group)?.slots ?? [],
-      maxKeyBytes: config.limits.maxKeyBytes,
-      maxValueBytes: config.limits.maxValueBytes,
-      events: opening.keyEventsOf(group),
-      mutations: config.mutations?.expiryByLocalClock
-        ? { ...config.mutations.kv, expiryByLocalClock: () => ports.clock.wallMs() }
-        : config.mutations?.kv,
-    })
+    const machine = group === MASTERS_GROUP ? opening.mastersMachine() : dataMachine(opening, group, store)
     try {
       machine.restore(store.meta?.state ?? null)
     } catch (failure) {
@@ -119,16 +114,49 @@ export function openState(
   })
 }
 
-function raftConfigOf(config: NodeConfig, replicaId: ReplicaId): RaftConfig {
+function dataMachine(opening: ReplicaOpening, group: GroupId, store: ReplicaStore): KvStateMachine {
+  const { config, ports } = opening
+  return new KvStateMachine(store, {
+    slotCount: config.slotCount,
+    ownedSlots: opening.genesisOf(group)?.slots ?? [],
+    maxKeyBytes: config.limits.maxKeyBytes,
+    maxValueBytes: config.limits.maxValueBytes,
+    events: opening.keyEventsOf(group),
+    mutations: config.mutations?.expiryByLocalClock
+      ? { ...config.mutations.kv, expiryByLocalClock: () => ports.clock.wallMs() }
+      : config.mutations?.kv,
+  })
+}
+
+/** Of every group on the node. */
+export function heartbeatAndElectionTicks({ timings }: NodeConfig): {
+  heartbeatTicks: number
+  electionTicksMin: number
+} {
+  const heartbeatTicks = ticksOf(timings, timings.heartbeatMs)
+  const electionTicksMin = Math.max(ELECTION_TICKS_FLOOR, heartbeatTicks + 1, ticksOf(timings, timings.electionMsMin))
+  return { heartbeatTicks, electionTicksMin }
+}
+
+function ticksOf({ tickMs }: NodeTimings, ms: number): number {
+  return Math.max(1, Math.round(ms / tickMs))
+}
+
+/** The masters' group never rests: the holders of sessions rely on its leader's knowing soon that it is cut off. */
+function restAfterTicksOf({ timings }: NodeConfig, group: GroupId): number {
+  const { restAfterMs = timings.electionMsMax } = timings
+  return group === MASTERS_GROUP || restAfterMs === 0 ? 0 : ticksOf(timings, restAfterMs)
+}
+
+function raftConfigOf(config: NodeConfig, group: GroupId, replicaId: ReplicaId): RaftConfig {
   const { timings, limits } = config
-  const ticks = (ms: number): number => Math.max(1, Math.round(ms / timings.tickMs))
-  const heartbeatTicks = ticks(timings.heartbeatMs)
-  const electionTicksMin = Math.max(ELECTION_TICKS_FLOOR, heartbeatTicks + 1, ticks(timings.electionMsMin))
+  const { heartbeatTicks, electionTicksMin } = heartbeatAndElectionTicks(config)
   return {
     replicaId,
     heartbeatTicks,
     electionTicksMin,
-    electionTicksMax: Math.max(electionTicksMin + 1, ticks(timings.electionMsMax)),
+    electionTicksMax: Math.max(electionTicksMin + 1, ticksOf(timings, timings.electionMsMax)),
+    restAfterTicks: restAfterTicksOf(config, group),
     maxInflightMessages: 256,
     maxInflightBytes: limits.maxInflightBytes,
     maxMessageBytes: limits.maxMessageBytes,

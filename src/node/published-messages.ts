@@ -5,6 +5,7 @@
 import { assert } from '../base/assert.ts'
 import type { NodeId } from '../base/brand.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
+import type { MessageReceiver } from '../ports/message-bus.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import { encodeDelivered, encodePublish, type PubSubMessage } from '../protocol/pubsub-message.ts'
 
@@ -25,16 +26,22 @@ interface Counted {
 export class PublishedMessages {
   readonly #clock: Clock
   readonly #peers: PeerChannel
-  readonly #others: readonly NodeId[]
+  readonly #others: () => readonly NodeId[]
   readonly #flushSoon: () => void
   /** In the order of their deadlines. */
   readonly #counted = new Map<number, Counted>()
   #nextId: number
   #timer: Timer | null = null
-  #receive: ((channel: Uint8Array, message: Uint8Array) => number) | null = null
+  #receive: MessageReceiver | null = null
 
   /** `firstId`: above all that an earlier process of this node used, whose answers may still come. */
-  constructor(clock: Clock, peers: PeerChannel, others: readonly NodeId[], firstId: number, flushSoon: () => void) {
+  constructor(
+    clock: Clock,
+    peers: PeerChannel,
+    others: () => readonly NodeId[],
+    firstId: number,
+    flushSoon: () => void,
+  ) {
     this.#clock = clock
     this.#peers = peers
     this.#others = others
@@ -42,16 +49,16 @@ export class PublishedMessages {
     this.#flushSoon = flushSoon
   }
 
-  setReceiver(receive: (channel: Uint8Array, message: Uint8Array) => number): void {
+  setReceiver(receive: MessageReceiver): void {
     assert(this.#receive === null, 'PublishedMessages: a second receiver')
     this.#receive = receive
   }
 
-  publish(channel: Uint8Array, message: Uint8Array, done: (receivers: number) => void): void {
+  publish(channel: Uint8Array, message: Uint8Array, sharded: boolean, done: (receivers: number) => void): void {
     const id = this.#nextId++
-    const bytes = encodePublish(id, channel, message)
+    const bytes = encodePublish(id, channel, message, sharded)
     const waiting = new Set<NodeId>()
-    for (const peer of this.#others) if (this.#peers.send(peer, LANE_REQUESTS, bytes)) waiting.add(peer)
+    for (const peer of this.#others()) if (this.#peers.send(peer, LANE_REQUESTS, bytes)) waiting.add(peer)
     if (waiting.size === 0) return done(0)
     this.#flushSoon()
     if (this.#counted.size >= MAX_COUNTED) return done(0)
@@ -62,7 +69,7 @@ export class PublishedMessages {
 
   onMessage(from: NodeId, message: Extract<PubSubMessage, { type: 'publish' | 'delivered' }>): void {
     if (message.type === 'delivered') return this.#onDelivered(from, message.id, message.receivers)
-    const receivers = this.#receive?.(message.channel, message.message) ?? 0
+    const receivers = this.#receive?.(message.channel, message.message, message.sharded) ?? 0
     // Refused: the lane is full or gone, and the publisher's count falls short. The message has arrived.
     if (this.#peers.send(from, LANE_REQUESTS, encodeDelivered(message.id, receivers))) this.#flushSoon()
   }

@@ -9,7 +9,13 @@ import { SimClock } from '../simulation/sim-clock.ts'
 import { SimDisk } from '../simulation/sim-disk.ts'
 import { SimNetwork } from '../simulation/sim-network.ts'
 import { SIM_PROCESS_USAGE } from '../simulation/sim-process-usage.ts'
-import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type NodeConfig, type NodeError } from './node-config.ts'
+import {
+  DEFAULT_LIMITS,
+  DEFAULT_TIMINGS,
+  type GroupGenesisConfig,
+  type NodeConfig,
+  type NodeError,
+} from './node-config.ts'
 import { QuorateNode } from './quorate-node.ts'
 
 const LIMITS = { ...DEFAULT_LIMITS, maxValueBytes: 64 * 1024, segmentBytes: 256 * 1024 }
@@ -22,7 +28,9 @@ class World {
   readonly disk = new SimDisk(this.scheduler, this.scheduler.random.fork())
   readonly files = new SimBaseFileStore(this.scheduler)
   readonly fatals: string[] = []
-  genesis: 'new' | 'made' = 'new'
+  groups: readonly GroupGenesisConfig[] = [
+    { groupId: 1, replicas: [{ replicaId: 1, nodeId: 1 }], slots: [[0, 15]], weight: 1, made: false },
+  ]
 
   constructor() {
     this.disk.makeDirectory('/data', () => {})
@@ -38,11 +46,13 @@ class World {
       slotCount: 16,
       respAddress: '10.0.0.1:7379',
       peerAddress: '10.0.0.1:7383',
-      peers: [],
-      groups: [{ groupId: 1, replicas: [{ replicaId: 1, nodeId: 1 }], slots: [[0, 15]], weight: 1 }],
+      clusterAddress: '10.0.0.1:7380',
+      roles: ['worker'],
+      secret: 'ffeeddccbbaa99887766554433221100',
+      nodes: [{ nodeId: 1, peer: '10.0.0.1:7383', resp: '10.0.0.1:7379', cluster: '10.0.0.1:7380', roles: ['worker'] }],
+      groups: this.groups,
       hashKey: '0123456789abcdef',
       incarnation: 1,
-      genesis: this.genesis,
       timings: DEFAULT_TIMINGS,
       limits: LIMITS,
       ...changes,
@@ -56,8 +66,8 @@ class World {
         random: new Prng(1),
         usage: SIM_PROCESS_USAGE,
         logger: SILENT_LOGGER,
-        markGenesisMade: (done) => {
-          this.genesis = 'made'
+        saveIdentity: ({ groups }, done) => {
+          this.groups = groups ?? this.groups
           this.clock.defer(() => done(null))
         },
         onFatal: (message) => this.fatals.push(message),
@@ -121,12 +131,12 @@ describe('start and stop', () => {
     const started = world.start(world.node({ limits: { ...LIMITS, segmentBytes: 64 * 1024 } }))
     world.runFor(1_000)
     expect(started.map((error) => error?.code)).toEqual(['limits'])
-    expect(world.genesis).toBe('new')
+    expect(world.groups[0].made).toBe(false)
   })
 
   it('refuses to vote again where the disk was wiped', () => {
     const world = new World()
-    world.genesis = 'made'
+    world.groups = world.groups.map((group) => ({ ...group, made: true }))
     const started = world.start(world.node())
     world.runFor(1_000)
     expect(started.map((error) => error?.code)).toEqual(['wiped'])

@@ -2,7 +2,7 @@
  * The host of one process: wires the rooms together, opens what the disk holds, and gives its replicas their time. Many groups, one engine
  * loop, one write-ahead log. Promise: nothing acts on the network before all it may rest on has been read back from the disk.
  */
-import { assert, present } from '../base/assert.ts'
+import { present } from '../base/assert.ts'
 import {
   asGroupId,
   asLogIndex,
@@ -14,42 +14,54 @@ import {
 } from '../base/brand.ts'
 import { BytesWriter } from '../base/bytes.ts'
 import { KvStateMachine } from '../kv/kv-state-machine.ts'
-import type { Timer } from '../ports/clock.ts'
-import type { NodeLog, RecoveredGroup } from '../ports/log.ts'
+import type { ClusterAdmin } from '../ports/cluster-admin.ts'
+import type { ClusterView } from '../ports/cluster-view.ts'
+import type { RecoveredGroup } from '../ports/log.ts'
 import type { MessageBus } from '../ports/message-bus.ts'
-import { LANE_CONSENSUS, LANE_IMAGES } from '../ports/peer-channel.ts'
+import { LANE_CONSENSUS, LANE_IMAGES, LANE_REQUESTS } from '../ports/peer-channel.ts'
 import type { RequestRouter } from '../ports/request-router.ts'
-import { encodePayload, PAYLOAD_HEADER_BYTES, PAYLOAD_HOUSEKEEPING } from '../protocol/command.ts'
+import type { SlotPlaces } from '../ports/slot-places.ts'
+import { PAYLOAD_HEADER_BYTES } from '../protocol/command.ts'
+import type { Membership } from '../protocol/membership.ts'
 import { encodeRaftMessage } from '../protocol/raft-codec.ts'
 import type { RaftMessage } from '../protocol/raft-message.ts'
+import { encodeRestBeat, type RestBeat } from '../protocol/rest-beat.ts'
 import type { RaftReplica, ReplicaHost } from '../replication/raft/raft-replica.ts'
 import { SlabPool } from '../store/store.ts'
 import { PeerTransport } from '../transport/peer-transport.ts'
 import type { WriteAheadLog } from '../wal/write-ahead-log.ts'
+import { PeerCalls } from './calls/peer-calls.ts'
 import { checkLimits, maxEntryBytesOf } from './check-limits.ts'
+import type { ClusterMirror } from './cluster/cluster-mirror.ts'
+import { NodeCluster } from './cluster/node-cluster.ts'
 import { Engine } from './engine.ts'
 import { hexBytes } from './hex-bytes.ts'
-import type { GroupGenesisConfig, NodeConfig, NodeError, NodePorts } from './node-config.ts'
+import { GroupMoves } from './moves/group-moves.ts'
+import type { MastersPlace, NodeConfig, NodeError, NodePorts } from './node-config.ts'
 import { NodeKeyEvents } from './node-key-events.ts'
+import { NodeSlotPlaces } from './node-slot-places.ts'
 import { type NodeStatus, statusOf } from './node-status.ts'
-import { newReplica, openNodeLog } from './open-node-log.ts'
-import { openReplica, openState, type ReplicaOpening, replicaPath } from './open-replica.ts'
+import { openNodeLog } from './open-node-log.ts'
+import { heartbeatAndElectionTicks, openState, type ReplicaOpening } from './open-replica.ts'
 import { PassedRequests } from './passed-requests.ts'
 import { PeerMessages } from './peer-messages.ts'
 import { PublishedMessages } from './published-messages.ts'
 import { QuorumClocks } from './quorum-clocks.ts'
-import { Router } from './request-router.ts'
+import { ReplicaSet } from './replica-set.ts'
+import { ReplicaTime } from './replica-time.ts'
+import { NOBODY, Router } from './request-router.ts'
+import { RestWatch } from './rest-watch.ts'
 import { SlotRoutes } from './slot-routes.ts'
 
-/** Ticks made up at most after the process stood still: a pause must not turn into a burst of elections. */
-const CATCH_UP_TICKS_MAX = 2
-const HOUSEKEEPING_KEYS = 256
 const SLAB_BYTES = 1024 * 1024
 /** Slabs that dropped memtables gave back and later ones use again. */
 const SLAB_POOL_BYTES = 64 * SLAB_BYTES
+const MESSAGE_BUFFER_BYTES = 64 * 1024
 /** A buffer that one large message made grow is not kept. */
 const KEPT_MESSAGE_BUFFER_BYTES = 1024 * 1024
 
+/** About what one entry of a move holds. */
+const STAGE_BYTES = 512 * 1024
 const STOPPED: NodeError = { code: 'stopped', message: 'the node was stopped while it started', mend: 'start it again' }
 
 /** What there is once the log is open. */
@@ -60,7 +72,9 @@ interface Wiring {
   readonly router: Router
   readonly published: PublishedMessages
   readonly keyEvents: NodeKeyEvents
-  readonly opening: ReplicaOpening
+  readonly calls: PeerCalls
+  readonly moves: GroupMoves
+  readonly cluster: NodeCluster
 }
 
 export class QuorateNode {
@@ -69,13 +83,13 @@ export class QuorateNode {
   readonly #self: NodeId
   readonly #clocks: QuorumClocks
   readonly #slabs = new SlabPool(SLAB_BYTES, SLAB_POOL_BYTES)
-  readonly #replicas = new Map<GroupId, RaftReplica>()
-  readonly #genesis = new Map<GroupId, GroupGenesisConfig>()
+  readonly #replicas: ReplicaSet
   readonly #routes: SlotRoutes
+  readonly #time: ReplicaTime
+  readonly #rest: RestWatch
+  /** Each message to another node is written here first. */
+  #writer = new BytesWriter(MESSAGE_BUFFER_BYTES)
   #wiring: Wiring | null = null
-  #tickTimer: Timer | null = null
-  #housekeepingTimer: Timer | null = null
-  #lastTickMs = 0
   #stopped = false
   #failed = false
 
@@ -84,25 +98,38 @@ export class QuorateNode {
     this.config = config
     this.#self = asNodeId(config.nodeId)
     this.#clocks = new QuorumClocks(ports.clock, this.#self)
-    const slotGroups = new Array<GroupId>(config.slotCount)
-    for (const group of config.groups) {
-      this.#genesis.set(asGroupId(group.groupId), group)
-      for (const [first, last] of group.slots) slotGroups.fill(asGroupId(group.groupId), first, last + 1)
-    }
-    for (let slot = 0; slot < config.slotCount; slot++) {
-      assert(slotGroups[slot] !== undefined, `slot ${slot} has no group in the configuration`)
-    }
-    this.#routes = new SlotRoutes(slotGroups)
+    this.#replicas = new ReplicaSet(ports)
+    this.#routes = new SlotRoutes(slotGroupsOf(config))
+    const stampMs = (membership: Membership): number => this.#clocks.stampMs(membership)
+    const send = (to: NodeId, beat: RestBeat): void => this.#sendConsensus(to, (writer) => encodeRestBeat(writer, beat))
+    const waking = (): void => this.#time.lookAgain()
+    this.#rest = new RestWatch({ self: this.#self, ...heartbeatAndElectionTicks(config), send, waking }, this.#replicas)
+    this.#time = new ReplicaTime(ports.clock, config.timings, this.#replicas, stampMs, () => this.#rest.tick())
   }
 
   get router(): RequestRouter {
-    return present(this.#wiring, 'the node has not started').router
+    return this.#started.router
+  }
+
+  /** The cluster as this node knows it. */
+  get view(): ClusterView {
+    return this.#started.cluster.view
+  }
+
+  /** Where slots are served, as this node's replicas know it. */
+  get places(): SlotPlaces {
+    const { transport } = this.#started
+    return new NodeSlotPlaces(this.#replicas, this.#routes, (node) => transport.isConnected(node, LANE_REQUESTS))
+  }
+
+  get admin(): ClusterAdmin {
+    return this.#started.cluster.admin
   }
 
   get bus(): MessageBus {
-    const { published, keyEvents } = present(this.#wiring, 'the node has not started')
+    const { published, keyEvents } = this.#started
     return {
-      publish: (channel, message, done) => published.publish(channel, message, done),
+      publish: (channel, message, sharded, done) => published.publish(channel, message, sharded, done),
       setReceiver: (receive) => published.setReceiver(receive),
       listenToKeys: (listener) => keyEvents.listen(listener),
     }
@@ -114,7 +141,7 @@ export class QuorateNode {
   }
 
   status(): NodeStatus {
-    return statusOf(this.config, this.#replicas, (group) => this.#genesis.get(group))
+    return statusOf(this.config, this.#replicas, this.#wiring?.cluster.view ?? null)
   }
 
   replica(group: GroupId): RaftReplica | undefined {
@@ -132,6 +159,11 @@ export class QuorateNode {
     return this.#replicas.values()
   }
 
+  /** See ReplicaSet: for the simulator's own churn. */
+  rejoinAs(group: GroupId, replicaId: ReplicaId, done: (error: string | null) => void): void {
+    this.#replicas.replace(group, replicaId, (error) => done(error === null ? null : error.message))
+  }
+
   /** Calls back once the node serves its peers; its groups elect their leaders afterwards. After an error nothing of it runs on. */
   start(done: (error: NodeError | null) => void): void {
     const misfit = checkLimits(this.config.limits)
@@ -147,48 +179,22 @@ export class QuorateNode {
         return
       }
       if (this.#stopped) return result.log.close(() => done(STOPPED))
-      const wiring = this.#wire(result.log)
+      const wiring = this.#wire(result.log, result.masters)
       this.#wiring = wiring
-      const failed = (error: NodeError): void => this.stop(() => done(error))
-      this.#openReplicas(wiring, result.groups, (failure) => {
-        if (this.#stopped) return done(STOPPED)
-        if (failure !== null) return failed(failure)
-        this.#begin(wiring, (error) => {
-          if (error === null) done(null)
-          else failed(error)
-        })
-      })
+      this.#replicas.learn(result.genesis)
+      this.#open(wiring, result.groups, done)
     })
   }
 
-  /**
-   * This node's replica of the group, which its members have removed, gives way to a new one under an id that was never used: it knows nothing,
-   * belongs to nothing until a leader adds it as a learner, and gets everything from there. One durable write makes the change.
-   */
-  rejoinAs(group: GroupId, replicaId: ReplicaId, done: (error: string | null) => void): void {
-    const old = present(this.#replicas.get(group), `group ${group}: no replica here to give way`)
-    const { log, opening } = present(this.#wiring, 'rejoin needs the log')
-    assert(old.replicaId !== replicaId, 'a replica id is never used again')
-    const fresh = newReplica(group, replicaId)
-    old.close(() => {
-      if (this.#stopped) return
-      this.#replicas.delete(group)
-      log.forget(group)
-      log.append({ group, replicaId, hardState: fresh.hardState })
-      log.flush(() => {
-        if (this.#stopped) return
-        this.#openReplica(opening, fresh, (error) => {
-          if (error === null) this.#removeOldReplica(group, old.replicaId)
-          done(error === null ? null : error.message)
-        })
+  #open(wiring: Wiring, recovered: readonly RecoveredGroup[], done: (error: NodeError | null) => void): void {
+    const failed = (error: NodeError): void => this.stop(() => done(error))
+    this.#replicas.openAll(recovered, (failure) => {
+      if (this.#stopped) return done(STOPPED)
+      if (failure !== null) return failed(failure)
+      this.#begin(wiring, (error) => {
+        if (error === null) done(null)
+        else failed(error)
       })
-    })
-  }
-
-  #removeOldReplica(group: GroupId, replicaId: ReplicaId): void {
-    this.#ports.disk.removeTree(replicaPath(this.config, group, replicaId), (error) => {
-      if (error !== null)
-        this.#ports.logger.warn('the old replica stays on disk', { group, replicaId, error: error.message })
     })
   }
 
@@ -196,36 +202,31 @@ export class QuorateNode {
   stop(done: () => void): void {
     if (this.#stopped) return done()
     this.#stopped = true
-    this.#tickTimer?.cancel()
-    this.#housekeepingTimer?.cancel()
+    this.#time.stop()
     const wiring = this.#wiring
     // A log that is being opened is closed by `start`.
     if (wiring === null) return done()
-    wiring.router.stop()
-    wiring.published.stop()
-    wiring.engine.stop()
-    const replicas = [...this.#replicas.values()]
-    let open = replicas.length
-    const closeRest = (): void => wiring.transport.stop(() => wiring.log.close(done))
-    if (open === 0) return closeRest()
-    for (const replica of replicas) {
-      replica.close(() => {
-        open--
-        if (open === 0) closeRest()
-      })
-    }
+    const { transport, engine, router, published, calls, moves, cluster, log } = wiring
+    cluster.stop()
+    moves.stop()
+    calls.stop()
+    router.stop()
+    published.stop()
+    engine.stop()
+    this.#replicas.close(() => transport.stop(() => log.close(done)))
   }
 
-  #wire(log: WriteAheadLog): Wiring {
+  #wire(log: WriteAheadLog, masters: MastersPlace): Wiring {
     const { network, clock, random, logger } = this.#ports
     const { config } = this
+    const others = config.nodes.filter(({ nodeId }) => nodeId !== config.nodeId)
     const options = {
       clusterId: hexBytes(config.clusterId),
       nodeId: this.#self,
       incarnation: config.incarnation,
       listenAddress: config.peerAddress,
-      peers: new Map(config.peers.map((peer) => [asNodeId(peer.nodeId), peer.peerAddress])),
-      authToken: new Uint8Array(0),
+      peers: new Map(others.map(({ nodeId, peer }) => [asNodeId(nodeId), peer])),
+      authToken: hexBytes(config.secret),
     }
     const transport: PeerTransport = new PeerTransport(network, clock, random, logger, options, {
       onMessage: (from, lane, stream, bytes) => {
@@ -241,23 +242,84 @@ export class QuorateNode {
       onPeerClock: (from, wallMs) => this.#clocks.sample(from, wallMs),
     })
     const engine = new Engine(clock, log, transport)
-    const replicaOf = (group: GroupId): RaftReplica | undefined => this.#replicas.get(group)
+    const wiring = this.#wireParts(log, transport, engine, masters)
+    const passed = new PassedRequests(
+      transport,
+      (group) => this.#replicas.get(group),
+      () => engine.schedule(),
+    )
+    const { metadata } = wiring.cluster
+    const messages = new PeerMessages({
+      ...wiring,
+      logger,
+      passed,
+      metadata,
+      replicas: this.#replicas,
+      rest: this.#rest,
+    })
+    return wiring
+  }
+
+  #wireParts(log: WriteAheadLog, transport: PeerTransport, engine: Engine, masters: MastersPlace): Wiring {
+    const { clock } = this.#ports
     const flushSoon = (): void => engine.schedule()
-    const passed = new PassedRequests(transport, replicaOf, flushSoon)
+    const firstId = this.config.incarnation * 2 ** 32 + 1
+    const others = (): readonly NodeId[] => cluster.view.others()
+    const calls = new PeerCalls(this.#self, clock, transport, firstId, flushSoon)
+    const published = new PublishedMessages(clock, transport, others, firstId, flushSoon)
+    const keyEvents = this.#makeKeyEvents(transport, others, flushSoon)
     const router = this.#makeRouter(transport, flushSoon)
-    const published = this.#makePublished(transport, flushSoon)
-    const keyEvents = this.#makeKeyEvents(transport, flushSoon)
-    const messages = new PeerMessages(log, logger, this.#replicas, passed, router, published, keyEvents)
+    const moves = this.#makeMoves(transport, flushSoon)
+    const cluster = new NodeCluster({
+      ports: this.#ports,
+      config: this.config,
+      transport,
+      replicas: this.#replicas,
+      routes: this.#routes,
+      calls,
+      moves,
+      masters,
+      flushSoon,
+      opened: (replica) => engine.wake(replica),
+    })
+    const wiring = { log, transport, engine, router, published, keyEvents, calls, moves, cluster }
     const opening: ReplicaOpening = {
       ports: this.#ports,
-      config,
+      config: this.config,
       slabs: this.#slabs,
       log,
-      genesisOf: (group) => this.#genesis.get(group),
+      genesisOf: (group) => this.#replicas.genesisOf(group),
       keyEventsOf: (group) => keyEvents.sinkOf(group),
-      hostOf: (group, replicaId) => this.#replicaHost(group, replicaId, log, engine, transport, opening),
+      mastersMachine: () => cluster.metadata.makeMachine(),
+      hostOf: (group, replicaId) => this.#replicaHost(group, replicaId, opening, wiring),
     }
-    return { log, transport, engine, router, published, keyEvents, opening }
+    this.#replicas.begin(opening)
+    return wiring
+  }
+
+  #makeMoves(transport: PeerTransport, flushSoon: () => void): GroupMoves {
+    const { clock, logger } = this.#ports
+    const { limits } = this.config
+    const view = (): ClusterMirror => this.#started.cluster.view
+    const ports = {
+      self: this.#self,
+      clock,
+      logger,
+      replica: (group: GroupId) => this.#replicas.get(group),
+      send: (to: NodeId, bytes: Uint8Array) => {
+        const sent = transport.send(to, LANE_REQUESTS, bytes)
+        if (sent) flushSoon()
+        return sent
+      },
+      knowNode: (node: NodeId, address: string) => {
+        if (!transport.isPeer(node)) transport.setPeer(node, address)
+      },
+      leaderOf: (group: GroupId) => view().leaderOf(group),
+      addressOf: (node: NodeId) => view().node(node)?.peer ?? null,
+    }
+    const maxStageBytes = Math.min(STAGE_BYTES, Math.floor(maxEntryBytesOf(limits) / 2))
+    const { migration: mutations } = this.config.mutations ?? {}
+    return new GroupMoves(ports, { maxStageBytes, bytesPerSecond: limits.migrationBytesPerSecond, mutations })
   }
 
   #makeRouter(transport: PeerTransport, flushSoon: () => void): Router {
@@ -275,25 +337,23 @@ export class QuorateNode {
       groupOf: (slot: SlotId) => this.#routes.groupOf(slot),
       epochOf: (slot: SlotId) => this.#routes.epochOf(slot),
       learned: (slot: SlotId, group: GroupId, reconfigId: number, serves: boolean) => {
-        // A group that this node has never heard of cannot be asked.
-        if (this.#genesis.has(group)) this.#routes.learned(slot, group, reconfigId, serves)
+        // A group that this node has never heard of cannot be asked: the mirror will bring it.
+        if (this.#nodesOf(group).length > 0) this.#routes.learned(slot, group, reconfigId, serves)
       },
       doubted: (slot: SlotId) => this.#routes.doubted(slot),
-      replica: (group: GroupId) => this.#replicas.get(group),
-      nodesOf: (group: GroupId) =>
-        (this.#genesis.get(group)?.replicas ?? []).map((replica) => asNodeId(replica.nodeId)),
+      // The masters' own group has no slots.
+      replica: (group: GroupId) => (group === NOBODY ? undefined : this.#replicas.get(group)),
+      nodesOf: (group: GroupId) => this.#nodesOf(group),
     }
     return new Router(options, this.#ports.clock, transport, groups, flushSoon)
   }
 
-  #makePublished(transport: PeerTransport, flushSoon: () => void): PublishedMessages {
-    const { peers, incarnation } = this.config
-    const others = peers.map((peer) => asNodeId(peer.nodeId))
-    return new PublishedMessages(this.#ports.clock, transport, others, incarnation * 2 ** 32 + 1, flushSoon)
+  /** All nodes with a replica of the group, as far as known. */
+  #nodesOf(group: GroupId): readonly NodeId[] {
+    return this.#started.cluster.view.group(group)?.members ?? []
   }
 
-  #makeKeyEvents(transport: PeerTransport, flushSoon: () => void): NodeKeyEvents {
-    const others = this.config.peers.map((peer) => asNodeId(peer.nodeId))
+  #makeKeyEvents(transport: PeerTransport, others: () => readonly NodeId[], flushSoon: () => void): NodeKeyEvents {
     const places = {
       leads: (group: GroupId) => this.#replicas.get(group)?.isLeader ?? false,
       hasReplica: (group: GroupId, node: NodeId) =>
@@ -302,46 +362,16 @@ export class QuorateNode {
     return new NodeKeyEvents(transport, others, places, flushSoon)
   }
 
-  #openReplicas(wiring: Wiring, groups: readonly RecoveredGroup[], done: (error: NodeError | null) => void): void {
-    const [first, ...rest] = groups
-    if (first === undefined || this.#stopped) return done(null)
-    this.#openReplica(wiring.opening, first, (error) => {
-      if (error !== null) return done(error)
-      this.#openReplicas(wiring, rest, done)
-    })
-  }
-
-  #openReplica(opening: ReplicaOpening, recovered: RecoveredGroup, done: (error: NodeError | null) => void): void {
-    openReplica(opening, recovered, (error, replica) => {
-      if (replica === null) return done(error)
-      if (this.#stopped) return replica.close(() => done(STOPPED))
-      this.#replicas.set(recovered.group, replica)
-      done(null)
-    })
-  }
-
-  #replicaHost(
-    group: GroupId,
-    replicaId: ReplicaId,
-    log: NodeLog,
-    engine: Engine,
-    transport: PeerTransport,
-    opening: ReplicaOpening,
-  ): ReplicaHost {
+  #replicaHost(group: GroupId, replicaId: ReplicaId, opening: ReplicaOpening, wiring: Wiring): ReplicaHost {
     const { clock, logger, baseFiles } = this.#ports
-    let writer = new BytesWriter(64 * 1024)
+    const { log, engine, transport, router, moves, cluster } = wiring
     return {
       clock,
       logger,
       baseFiles,
       log,
       sendConsensus: (to: NodeId, message: RaftMessage) => {
-        if (to === this.#self) return
-        writer.reset()
-        encodeRaftMessage(writer, message)
-        transport.send(to, LANE_CONSENSUS, writer.copy())
-        if (writer.bytes.length > KEPT_MESSAGE_BUFFER_BYTES) writer = new BytesWriter(64 * 1024)
-        engine.schedule()
+        if (to !== this.#self) this.#sendConsensus(to, (writer) => encodeRaftMessage(writer, message))
       },
       sendImage: (to, bytes) => {
         const sent = transport.send(to, LANE_IMAGES, bytes)
@@ -349,8 +379,14 @@ export class QuorateNode {
         return sent
       },
       wake: (replica) => engine.wake(replica),
-      statusChanged: (replica) => this.#wiring?.router.leaderChanged(group, replica.leaderNode),
+      statusChanged: (replica) => {
+        router.leaderChanged(group, replica.leaderNode)
+        moves.statusChanged(replica)
+        cluster.statusChanged(replica)
+      },
+      applied: (replica) => moves.applied(replica),
       stampMs: (membership) => this.#clocks.stampMs(membership),
+      silentTicks: ({ leaderNode }) => this.#rest.silentTicks(leaderNode),
       openState: (_group, directory, done) =>
         openState(opening, group, replicaId, directory, (error, state) => done(error?.message ?? null, state)),
       acceptsGrowth: () => this.acceptsGrowth,
@@ -358,7 +394,16 @@ export class QuorateNode {
     }
   }
 
-  #begin({ transport, router, engine }: Wiring, done: (error: NodeError | null) => void): void {
+  #sendConsensus(to: NodeId, write: (writer: BytesWriter) => void): void {
+    const { transport, engine } = this.#started
+    this.#writer.reset()
+    write(this.#writer)
+    transport.send(to, LANE_CONSENSUS, this.#writer.copy())
+    if (this.#writer.bytes.length > KEPT_MESSAGE_BUFFER_BYTES) this.#writer = new BytesWriter(MESSAGE_BUFFER_BYTES)
+    engine.schedule()
+  }
+
+  #begin({ transport, router, engine, cluster }: Wiring, done: (error: NodeError | null) => void): void {
     transport.start((error) => {
       if (error !== null) {
         const taken = error.code === 'address-in-use'
@@ -366,61 +411,33 @@ export class QuorateNode {
         return done({ code: error.code, message: error.message, mend })
       }
       router.start()
-      this.#lastTickMs = this.#ports.clock.monotonicMs()
-      this.#scheduleTick()
-      this.#scheduleHousekeeping()
+      this.#time.start()
       for (const replica of this.#replicas.values()) engine.wake(replica)
+      cluster.start()
       done(null)
     })
   }
 
-  #scheduleTick(): void {
-    const { tickMs } = this.config.timings
-    this.#tickTimer = this.#ports.clock.setTimer(tickMs, () => {
-      const nowMs = this.#ports.clock.monotonicMs()
-      const due = Math.floor((nowMs - this.#lastTickMs) / tickMs)
-      const ticks = Math.max(1, Math.min(due, CATCH_UP_TICKS_MAX))
-      this.#lastTickMs = due > CATCH_UP_TICKS_MAX ? nowMs : this.#lastTickMs + ticks * tickMs
-      for (let i = 0; i < ticks; i++) for (const replica of this.#replicas.values()) replica.tick()
-      this.#scheduleTick()
-    })
-  }
-
-  #scheduleHousekeeping(): void {
-    this.#housekeepingTimer = this.#ports.clock.setTimer(this.config.timings.housekeepingMs, () => {
-      for (const replica of this.#replicas.values()) if (replica.isLeader) this.#housekeep(replica)
-      this.#scheduleHousekeeping()
-    })
-  }
-
-  /** What has expired or died is removed through the log, in bounded steps, one step under way at a time. */
-  #housekeep(replica: RaftReplica): void {
-    if (replica.housekeeping) return
-    const { machine } = replica
-    if (!(machine instanceof KvStateMachine)) return
-    const stampMs = this.#clocks.stampMs(replica.core.membership)
-    for (const { slot, command } of machine.housekeeping(HOUSEKEEPING_KEYS, stampMs)) {
-      const header = {
-        kind: PAYLOAD_HOUSEKEEPING,
-        slot,
-        stampMs: 0,
-        session: 0,
-        sequence: 0,
-        lowestUnanswered: 0,
-        retryUntilMs: 0,
-      } as const
-      replica.keepHouse(encodePayload(header, command))
-    }
+  get #started(): Wiring {
+    return present(this.#wiring, 'the node has not started')
   }
 
   #fatal(message: string): void {
     if (this.#failed) return
     this.#failed = true
     this.#stopped = true
-    this.#tickTimer?.cancel()
-    this.#housekeepingTimer?.cancel()
+    this.#time.stop()
+    this.#wiring?.cluster.stop()
     this.#wiring?.router.stop()
     this.#wiring?.engine.stop()
     this.#ports.onFatal(message)
   }
+}
+
+function slotGroupsOf({ groups, slotCount }: NodeConfig): readonly GroupId[] {
+  const owners = new Array<GroupId>(slotCount).fill(NOBODY)
+  for (const { groupId, slots } of groups) {
+    for (const [first, last] of slots) owners.fill(asGroupId(groupId), first, last + 1)
+  }
+  return owners
 }

@@ -3,12 +3,13 @@
  * Redis clients until the deadline, and then says what is known: -CLUSTERDOWN where nothing ran, -UNCERTAIN where a write may
  * have (design, "Exactly once"). Never a false OK, never a false "failed".
  */
-import type { GroupId, NodeId, SlotId } from '../base/brand.ts'
+import { asGroupId, type GroupId, type NodeId, type SlotId } from '../base/brand.ts'
 import { latin1Bytes } from '../base/bytes.ts'
 import { refusalOf, slotDenial } from '../kv/refusals.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import type { ReadLevel, ReplyCallback, RequestRouter } from '../ports/request-router.ts'
+import type { WriteIdentity } from '../protocol/client-session.ts'
 import { encodePayload, PAYLOAD_WRITE } from '../protocol/command.ts'
 import {
   encodeRequest,
@@ -20,7 +21,9 @@ import {
 import { errorReply, hasErrorCode } from '../protocol/resp-reply.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { GroupStream } from './group-stream.ts'
+import { NearestReads } from './nearest-reads.ts'
 import { RoutedRequest } from './routed-request.ts'
+import { ClientSessions, nodeSession } from './session-numbers.ts'
 import { SlotDetours } from './slot-detours.ts'
 import { SlotWindow } from './slot-window.ts'
 
@@ -51,6 +54,8 @@ export interface RouterGroups {
   doubted(slot: SlotId): void
 }
 
+/** No group owns the slot, as far as this node knows. */
+export const NOBODY: GroupId = asGroupId(0)
 const CHECK_EVERY_MS = 25
 /** How far a write's retry-until lies beyond its deadline: it must outlast the last attempt made in time. */
 const RETRY_MARGIN_MS = 5_000
@@ -80,9 +85,11 @@ export class Router implements RequestRouter {
   readonly #groups: RouterGroups
   readonly #flushSoon: () => void
   readonly #session: number
+  readonly #clientSessions: ClientSessions
   readonly #streams = new Map<GroupId, GroupStream>()
   readonly #windows: (SlotWindow<RoutedRequest, RoutedRequest> | undefined)[]
   readonly #detours: SlotDetours
+  readonly #nearest: NearestReads
   #nextCallNumber = 1
   #oldest: RoutedRequest | null = null
   #newest: RoutedRequest | null = null
@@ -98,8 +105,9 @@ export class Router implements RequestRouter {
     this.#peers = peers
     this.#groups = groups
     this.#flushSoon = flushSoon
-    // Unique over the cluster's life: a node id is never used again, and every start counts.
-    this.#session = options.self * 2 ** 32 + options.incarnation
+    this.#session = nodeSession(options.self, options.incarnation)
+    this.#clientSessions = new ClientSessions(options.self, options.incarnation)
+    this.#nearest = new NearestReads(clock)
     this.#windows = new Array<SlotWindow<RoutedRequest, RoutedRequest> | undefined>(options.slotCount)
     this.#detours = new SlotDetours(
       options.slotCount,
@@ -121,14 +129,23 @@ export class Router implements RequestRouter {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#nearest.stop()
   }
 
   outstandingRequests(): number {
-    return this.#unanswered
+    return this.#unanswered + this.#nearest.pending
   }
 
   write(slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
     this.#enter(new RoutedRequest(true, slot, command, false, this.#deadlineMs(), done))
+  }
+
+  writeAs(identity: WriteIdentity, slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
+    this.#enter(new RoutedRequest(true, slot, command, false, this.#deadlineMs(), done, identity))
+  }
+
+  lendSession(): number | null {
+    return this.#clientSessions.take(this.#clock.monotonicMs())
   }
 
   read(slot: SlotId, command: Uint8Array, level: ReadLevel, afterWrites: boolean, done: ReplyCallback): void {
@@ -143,8 +160,18 @@ export class Router implements RequestRouter {
         })
       }
     }
+    if (level === 'nearest' && !afterWrites) {
+      const replica = this.#groups.replica(this.#groups.groupOf(slot))
+      if (replica !== undefined && !replica.isLeader) return this.#readNearest(replica, slot, command, done)
+    }
     // Without leases a `lease` read is a linearizable one: never weaker than asked for.
     this.#enter(new RoutedRequest(false, slot, command, afterWrites, this.#deadlineMs(), done))
+  }
+
+  #readNearest(replica: RaftReplica, slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
+    this.#nearest.read(replica, slot, this.#groups.epochOf(slot), command, done, () => {
+      if (!this.#stopped) this.read(slot, command, 'linearizable', false, done)
+    })
   }
 
   leaderChanged(group: GroupId, leader: NodeId | null): void {
@@ -183,12 +210,12 @@ export class Router implements RequestRouter {
     else this.#newest.next = request
     this.#newest = request
     const window = this.#window(request.slot)
-    if (window.parked.length > 0 || (request.isWrite && !window.hasRoom)) window.parked.push(request)
+    if (window.parked.length > 0 || !hasRoomFor(request, window)) window.parked.push(request)
     else this.#dispatch(request, window)
   }
 
   #dispatch(request: RoutedRequest, window: SlotWindow<RoutedRequest, RoutedRequest>): void {
-    if (request.isWrite) {
+    if (request.isWrite && request.identity === null) {
       request.sequence = window.takeSequence()
       window.add(request)
     }
@@ -200,6 +227,8 @@ export class Router implements RequestRouter {
     const group = this.#groups.groupOf(slot)
     const epoch = this.#groups.epochOf(slot)
     if (!this.#detours.admits(request, group, epoch)) return
+    // Not known yet, at a node that has just begun: it waits until the mirror of the tree has it.
+    if (group === NOBODY) return void this.#detours.refused(request, false)
     // All its attempts in this stream carry it: what is sent later must not be believed where this one was not.
     request.slotEpoch = epoch
     request.group = group
@@ -227,11 +256,11 @@ export class Router implements RequestRouter {
   #openStream(group: GroupId): GroupStream {
     const { self } = this.#options
     const replicaHere = (): RaftReplica | undefined => this.#groups.replica(group)
-    const others = this.#groups.nodesOf(group).filter((node) => node !== self)
     const firstEpoch = this.#options.incarnation * EPOCHS_PER_INCARNATION + 1
     return new GroupStream(group, firstEpoch, this.#options.maxUnanswered, {
       self,
-      candidates: () => (replicaHere() === undefined ? others : []),
+      candidates: () =>
+        replicaHere() === undefined ? this.#groups.nodesOf(group).filter((node) => node !== self) : [],
       nowMs: () => this.#clock.monotonicMs(),
       leader: () => replicaHere()?.leaderNode ?? null,
       sendLocal: (request) => this.#sendLocal(replicaHere(), request),
@@ -270,6 +299,12 @@ export class Router implements RequestRouter {
 
   /** Made anew for each attempt: the last one's bytes may stand in a log. Retry-until is fixed at the first. */
   #payload(request: RoutedRequest): Uint8Array {
+    const { slot, slotEpoch, identity } = request
+    if (identity !== null) {
+      const { session, sequence, lowestUnanswered, retryUntilMs } = identity
+      const own = { kind: PAYLOAD_WRITE, slot, slotEpoch, stampMs: 0 } as const
+      return encodePayload({ ...own, session, sequence, lowestUnanswered, retryUntilMs }, request.command)
+    }
     if (request.retryUntilMs === 0) {
       const logTimeMs = this.#groups.replica(this.#groups.groupOf(request.slot))?.machine.logTimeMs ?? 0
       const leftMs = Math.max(0, request.deadlineMs - this.#clock.monotonicMs())
@@ -277,12 +312,12 @@ export class Router implements RequestRouter {
     }
     const header = {
       kind: PAYLOAD_WRITE,
-      slot: request.slot,
-      slotEpoch: request.slotEpoch,
+      slot,
+      slotEpoch,
       stampMs: 0,
       session: this.#session,
       sequence: request.sequence,
-      lowestUnanswered: this.#window(request.slot).lowestUnanswered,
+      lowestUnanswered: this.#window(slot).lowestUnanswered,
       retryUntilMs: request.retryUntilMs,
     } as const
     return encodePayload(header, request.command)
@@ -295,6 +330,9 @@ export class Router implements RequestRouter {
     const refusal = hasErrorCode(reply, DISKFULL_CODE) ? 'disk-full' : refusalOf(reply)
     if (refusal === null) return this.#answer(request, reply)
     if (refusal === 'not-responsible') return this.#denied(request, reply)
+    // The client that numbered it may have sent it by another node, too: what follows from these only it can know.
+    const isFinal = refusal === 'retry-expired' || refusal === 'sequence-too-old'
+    if (isFinal && request.identity !== null) return this.#answer(request, reply)
     // Nothing ran now. An attempt before, whose outcome nobody knows, may have, or still run (late, on its old way).
     if (request.maybeRan) return this.#answer(request, UNCERTAIN)
     this.#answer(request, refusal === 'busy' || refusal === 'disk-full' ? reply : CLUSTERDOWN)
@@ -329,7 +367,7 @@ export class Router implements RequestRouter {
     if (!window.answered()) return
     while (window.parked.length > 0) {
       const head = window.parked[0]
-      if (!head.answered && head.isWrite && !window.hasRoom) return
+      if (!head.answered && !hasRoomFor(head, window)) return
       window.parked.shift()
       if (!head.answered) this.#dispatch(head, window)
     }
@@ -346,4 +384,9 @@ export class Router implements RequestRouter {
     for (const stream of this.#streams.values()) stream.checkSilence(nowMs)
     this.#timer = this.#clock.setTimer(CHECK_EVERY_MS, () => this.#check())
   }
+}
+
+/** Writes under a client's session take none of the node's room: the client keeps its own count. */
+function hasRoomFor(request: RoutedRequest, window: SlotWindow<RoutedRequest, RoutedRequest>): boolean {
+  return !request.isWrite || request.identity !== null || window.hasRoom
 }

@@ -1,6 +1,7 @@
 /** One request of a door on its way to the group that owns its slot, through refusals, leader changes and retries. */
 import { asGroupId, type GroupId, type SlotId } from '../base/brand.ts'
 import type { ReplyCallback } from '../ports/request-router.ts'
+import type { WriteIdentity } from '../protocol/client-session.ts'
 import type { RequestOutcome } from '../protocol/request-message.ts'
 import type { Settle } from '../replication/raft/settle.ts'
 
@@ -14,6 +15,8 @@ export class RoutedRequest implements Settle {
   readonly slot: SlotId
   readonly command: Uint8Array
   readonly afterWrites: boolean
+  /** A write that a client has numbered itself; null: the router does. */
+  readonly identity: WriteIdentity | null
   /** Position among all requests of the router. */
   callNumber = 0
   /** Where it was sent to last, and by which reconfig that group was believed to own the slot. */
@@ -47,6 +50,7 @@ export class RoutedRequest implements Settle {
     afterWrites: boolean,
     deadlineMs: number,
     done: ReplyCallback,
+    identity: WriteIdentity | null = null,
   ) {
     this.isWrite = isWrite
     this.slot = slot
@@ -54,6 +58,7 @@ export class RoutedRequest implements Settle {
     this.afterWrites = afterWrites
     this.deadlineMs = deadlineMs
     this.#done = done
+    this.identity = identity
   }
 
   settle(outcome: RequestOutcome, reply: Uint8Array): void {

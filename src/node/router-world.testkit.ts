@@ -4,6 +4,7 @@ import { asGroupId, asSlotId, type NodeId } from '../base/brand.ts'
 import { BytesReader, latin1Bytes, latin1Text } from '../base/bytes.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import type { ReadLevel } from '../ports/request-router.ts'
+import type { WriteIdentity } from '../protocol/client-session.ts'
 import { encodeCommand } from '../protocol/command.ts'
 import { COMMANDS_BY_NAME } from '../protocol/command-table.ts'
 import { MAX_MESSAGE_BYTES } from '../protocol/frame.ts'
@@ -68,6 +69,12 @@ export class RouterNode {
   write(...words: string[]): Call {
     const call: Call = { reply: null, times: 0 }
     this.router.write(asSlotId(0), commandOf(words), (reply) => heard(call, reply))
+    return call
+  }
+
+  writeAs(identity: WriteIdentity, ...words: string[]): Call {
+    const call: Call = { reply: null, times: 0 }
+    this.router.writeAs(identity, asSlotId(0), commandOf(words), (reply) => heard(call, reply))
     return call
   }
 
@@ -190,7 +197,7 @@ function heard(call: Call, reply: Uint8Array): void {
   call.times++
 }
 
-function commandOf(words: readonly string[]): Uint8Array {
+export function commandOf(words: readonly string[]): Uint8Array {
   const spec = present(COMMANDS_BY_NAME.get(words[0].toLowerCase()), `no command ${words[0]}`)
   return encodeCommand(spec.opcode, words.slice(1).map(latin1Bytes))
 }

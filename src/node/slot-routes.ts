@@ -40,6 +40,11 @@ export class SlotRoutes {
     return hint.serves ? hint.reconfigId : UNKNOWN_EPOCH
   }
 
+  /** A group has let it go, and the one that takes it has not said that it serves it. */
+  isUnderWay(slot: SlotId): boolean {
+    return this.#hint(slot)?.serves === false
+  }
+
   #hint(slot: SlotId): Hint | undefined {
     return this.#hints.size === 0 ? undefined : this.#hints.get(slot)
   }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { bumpIncarnation, checkExpected, createNodeDirectory, markGenesisMade, readIdentity } from './data-directory.ts'
+import { bumpIncarnation, checkExpected, createNodeDirectory, readIdentity } from './data-directory.ts'
 import { LOCK_FILE, lockDataDirectory } from './directory-lock.ts'
 import type { Outcome } from './failure.ts'
 import { sampleIdentity } from './identity.testkit.ts'
@@ -78,14 +78,12 @@ test('what cannot be read or is no directory says so', () => {
   expect(codeOf(readIdentity(directory))).toBe('unreadable')
 })
 
-test('each start is counted on disk, and genesis is marked once', () => {
+test('each start is counted on disk', () => {
   let identity = identityOf(createNodeDirectory(directory, sampleIdentity()))
   identity = identityOf(bumpIncarnation(directory, identity))
   expect(identity.incarnation).toBe(1)
-  identity = identityOf(markGenesisMade(directory, identity))
   identity = identityOf(bumpIncarnation(directory, identityOf(readIdentity(directory))))
-  expect(identityOf(readIdentity(directory))).toMatchObject({ incarnation: 2, genesis: 'made' })
-  expect(markGenesisMade(directory, identity)).toEqual({ ok: true, value: identity })
+  expect(identityOf(readIdentity(directory))).toMatchObject({ incarnation: 2 })
 })
 
 test('another node id or port than the directory has is refused with the right one named', () => {

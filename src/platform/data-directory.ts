@@ -14,13 +14,13 @@ import { fail, type Outcome, succeed } from './failure.ts'
 import { decodeIdentity, encodeIdentity, type NodeIdentity } from './identity.ts'
 import { systemErrorCode, withSystemErrors } from './system-error.ts'
 
-const IDENTITY_FILE = 'identity.json'
+export const IDENTITY_FILE = 'identity.json'
 /** What an unfinished creation, or a look at a directory that had been emptied, leaves: no data of anybody. */
 const TRACES: readonly string[] = [`${IDENTITY_FILE}.new`, LOCK_FILE]
 
 /** Makes the directory (and its parents) where needed. Refuses one that has files in it, whoever put them there. */
 export function createNodeDirectory(directory: string, identity: NodeIdentity): Outcome<NodeIdentity> {
-  assert(identity.incarnation === 0 && identity.genesis === 'new', 'a new node has not started yet')
+  assert(identity.incarnation === 0 && identity.groups.every(({ made }) => !made), 'a new node has not started yet')
   return withSystemErrors(directory, () => {
     mkdirSync(directory, { recursive: true })
     const names = readdirSync(directory)
@@ -57,11 +57,6 @@ export function bumpIncarnation(directory: string, identity: NodeIdentity): Outc
   return writeIdentity(directory, { ...identity, incarnation: identity.incarnation + 1 })
 }
 
-/** To be called once the genesis replicas' records are durable in the write-ahead log, and before any of them votes. */
-export function markGenesisMade(directory: string, identity: NodeIdentity): Outcome<NodeIdentity> {
-  return identity.genesis === 'made' ? succeed(identity) : writeIdentity(directory, { ...identity, genesis: 'made' })
-}
-
 /** Replaces the identity. The caller holds the directory's lock. */
 export function writeIdentity(directory: string, identity: NodeIdentity): Outcome<NodeIdentity> {
   return withSystemErrors(directory, () => {
@@ -72,6 +67,7 @@ export function writeIdentity(directory: string, identity: NodeIdentity): Outcom
 
 export interface ExpectedNode {
   readonly nodeId?: number
+  readonly host?: string
   readonly port?: number
 }
 
@@ -89,11 +85,17 @@ export function checkExpected(
     const message = `node ${identity.nodeId} in ${directory} is known to its peers at port ${identity.port}, not ${expected.port}`
     return fail('wrong-port', message, `start it with --port ${identity.port}, or leave out --port`)
   }
+  if (expected.host !== undefined && expected.host !== identity.host) {
+    const message = `node ${identity.nodeId} in ${directory} is known to its peers at host ${identity.host}, not ${expected.host}`
+    return fail('wrong-host', message, `start it with --host ${identity.host}, or leave out --host`)
+  }
   return succeed(identity)
 }
 
 function missing(directory: string): Outcome<never> {
-  return fail('no-node', `no Quorate node in ${directory}`, 'make a cluster with `quorate dev --data DIR` first')
+  const mend =
+    'join a cluster (--join HOST:PORT --token TOKEN), or make one: `quorate init`, or `quorate dev` for all of it'
+  return fail('no-node', `no Quorate node in ${directory}`, mend)
 }
 
 function foreign(directory: string): Outcome<never> {

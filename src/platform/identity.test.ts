@@ -10,7 +10,10 @@ function failureOf(text: string): string {
 }
 
 test('an identity comes back as it was written', () => {
-  const identity = sampleIdentity({ genesis: 'made', incarnation: 41 })
+  const identity = sampleIdentity({
+    groups: sampleIdentity().groups.map((one) => ({ ...one, made: true })),
+    incarnation: 41,
+  })
   expect(decodeIdentity(encodeIdentity(identity), 'x')).toEqual({ ok: true, value: identity })
 })
 
@@ -39,9 +42,14 @@ test('a file cut short anywhere is corrupt', () => {
 })
 
 test('a newer format says so, whatever else it holds', () => {
-  expect(failureOf('{"format": 2, "unheardOf": true}')).toBe(
-    'newer-format: DIR/identity.json has format 2, this version knows 1',
+  expect(failureOf('{"format": 3, "unheardOf": true}')).toBe(
+    'newer-format: DIR/identity.json has format 3, this version knows 2',
   )
+})
+
+test('the format before nodes could join says so, and what to do', () => {
+  const outcome = decodeIdentity('{"format": 1, "genesis": "made"}', 'DIR/identity.json')
+  expect(outcome).toMatchObject({ failure: { code: 'older-format', mend: expect.stringContaining('another --data') } })
 })
 
 test('every field is checked', () => {
@@ -52,17 +60,20 @@ test('every field is checked', () => {
     [{ slotCount: 1000 }, 'slotCount is not a power of two up to 16384'],
     [{ host: '' }, 'host is not a name or address'],
     [{ port: 65535 }, 'port is out of range'],
-    [{ genesis: 'old' }, 'genesis is neither "new" nor "made"'],
+    [{ secret: '' }, 'secret is not 32 hex digits'],
+    [{ roles: [] }, 'roles are not master, worker, or both'],
+    [{ roles: ['king'] }, 'roles are not master, worker, or both'],
     [{ incarnation: -1 }, 'incarnation is not a count'],
-    [{ peers: [{ nodeId: 1, peerAddress: 'h:1' }] }, 'peers names node 1 twice, or this node itself'],
-    [{ peers: [{ nodeId: 2, peerAddress: 'h' }] }, 'a peer has no address'],
-    [{ groups: [] }, 'some slots belong to no group'],
+    [{ nodes: [node({}), node({})] }, 'nodes names node 1 twice'],
+    [{ nodes: [node({ nodeId: 2 })] }, 'nodes does not name this node'],
+    [{ nodes: [node({ peer: 'h' })] }, 'node 1 has no peer address'],
+    [{ nodes: [node({ roles: ['king'] })] }, 'node 1 has no roles'],
     [{ groups: [group({ slots: [[0, 16]] })] }, 'group 1: a slot range is out of bounds'],
-    [{ groups: [group({ slots: [[0, 14]] })] }, 'some slots belong to no group'],
     [{ groups: [group({}), group({ groupId: 2 })] }, 'group 2: slot 0 has two owners'],
     [{ groups: [group({}), group({})] }, 'groups names group 1 twice'],
-    [{ groups: [group({ replicas: [] })] }, 'group 1: no replicas'],
-    [{ groups: [group({ weight: 0 })] }, 'group 1 has no weight'],
+    [{ groups: [group({ replicas: null })] }, 'group 1: replicas is not a list'],
+    [{ groups: [group({ weight: -1 })] }, 'group 1 has no weight'],
+    [{ groups: [group({ made: undefined })] }, 'group 1: made is neither true nor false'],
   ]
   for (const [change, problem] of problems) {
     const text = JSON.stringify({ ...JSON.parse(encodeIdentity(sampleIdentity())), ...change })
@@ -72,4 +83,8 @@ test('every field is checked', () => {
 
 function group(change: object): object {
   return { ...sampleIdentity().groups[0], ...change }
+}
+
+function node(change: object): object {
+  return { ...sampleIdentity().nodes[0], ...change }
 }

@@ -7,9 +7,26 @@ export function sampleIdentity(changes: Partial<NodeIdentity> = {}): NodeIdentit
     nodeId: 1,
     slotCount: 16,
     hashKey: '0123456789abcdef',
+    secret: 'ffeeddccbbaa99887766554433221100',
     host: '127.0.0.1',
     port: 7379,
-    peers: [{ nodeId: 2, peerAddress: '127.0.0.1:7393' }],
+    roles: ['master', 'worker'],
+    nodes: [
+      {
+        nodeId: 1,
+        peer: '127.0.0.1:7383',
+        resp: '127.0.0.1:7379',
+        cluster: '127.0.0.1:7380',
+        roles: ['master', 'worker'],
+      },
+      {
+        nodeId: 2,
+        peer: '127.0.0.1:7393',
+        resp: '127.0.0.1:7389',
+        cluster: '127.0.0.1:7390',
+        roles: ['master', 'worker'],
+      },
+    ],
     groups: [
       {
         groupId: 1,
@@ -19,9 +36,9 @@ export function sampleIdentity(changes: Partial<NodeIdentity> = {}): NodeIdentit
         ],
         slots: [[0, 15]],
         weight: 10,
+        made: false,
       },
     ],
-    genesis: 'new',
     incarnation: 0,
     ...changes,
   }

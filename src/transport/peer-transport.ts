@@ -130,6 +130,10 @@ export class PeerTransport implements PeerChannel {
     if (this.#phase === 'running') for (const link of links) link.dial()
   }
 
+  isPeer(node: NodeId): boolean {
+    return this.#peers.has(node)
+  }
+
   /** Closes what it had with the node, without onStreamClosed. */
   removePeer(node: NodeId): void {
     const links = this.#peers.get(node)
