@@ -112,9 +112,44 @@ pubsub channels : pubsub : 2.8.0 : O(N) : [pattern] : Return the channels that h
 pubsub help : pubsub : 6.2.0 : O(1) : - : Return help on the subcommands.
 pubsub numpat : pubsub : 2.8.0 : O(1) : - : Return the number of patterns with subscribers on this node.
 pubsub numsub : pubsub : 2.8.0 : O(N) : [channel [channel ...]] : Return the number of subscribers on this node by channel.
+pubsub shardchannels : pubsub : 7.0.0 : O(N) : [pattern] : Return the shard channels that have subscribers on this node.
+pubsub shardnumsub : pubsub : 7.0.0 : O(N) : [shardchannel [shardchannel ...]] : Return the number of subscribers on this node by shard channel.
 punsubscribe : pubsub : 2.0.0 : O(N+M) : [pattern [pattern ...]] : Receive no more messages of channels that match patterns.
+spublish : pubsub : 7.0.0 : O(N) : shardchannel message : Send a message to a shard channel's subscribers.
+ssubscribe : pubsub : 7.0.0 : O(N) : shardchannel [shardchannel ...] : Receive the messages of shard channels.
 subscribe : pubsub : 2.0.0 : O(N) : channel [channel ...] : Receive the messages of channels.
+sunsubscribe : pubsub : 7.0.0 : O(N) : [shardchannel [shardchannel ...]] : Receive no more messages of shard channels.
 unsubscribe : pubsub : 2.0.0 : O(N) : [channel [channel ...]] : Receive no more messages of channels.
+cluster : cluster : 3.0.0 : Depends on subcommand : - : See the cluster as Redis Cluster would show it.
+cluster addslots : cluster : 3.0.0 : O(1) : slot [slot ...] : Refused: the cluster is changed with quorate admin.
+cluster addslotsrange : cluster : 7.0.0 : O(1) : start-slot end-slot [start-slot end-slot ...] : Refused: the cluster is changed with quorate admin.
+cluster bumpepoch : cluster : 3.0.0 : O(1) : - : Refused: the cluster is changed with quorate admin.
+cluster count-failure-reports : cluster : 3.0.0 : O(N) : node-id : Return 0: nodes do not report each other.
+cluster countkeysinslot : cluster : 3.0.0 : O(N) : slot : Count the keys of a hash slot, wherever it is.
+cluster delslots : cluster : 3.0.0 : O(1) : slot [slot ...] : Refused: the cluster is changed with quorate admin.
+cluster delslotsrange : cluster : 7.0.0 : O(1) : start-slot end-slot [start-slot end-slot ...] : Refused: the cluster is changed with quorate admin.
+cluster failover : cluster : 3.0.0 : O(1) : [FORCE|TAKEOVER] : Refused: the cluster is changed with quorate admin.
+cluster flushslots : cluster : 3.0.0 : O(1) : - : Refused: the cluster is changed with quorate admin.
+cluster forget : cluster : 3.0.0 : O(1) : node-id : Refused: the cluster is changed with quorate admin.
+cluster getkeysinslot : cluster : 3.0.0 : O(N) : slot count : Return keys of a hash slot, wherever it is.
+cluster help : cluster : 5.0.0 : O(1) : - : Return help on the subcommands.
+cluster info : cluster : 3.0.0 : O(N) : - : Describe the cluster's state.
+cluster keyslot : cluster : 3.0.0 : O(N) : key : Return the hash slot of a key, of 16384.
+cluster links : cluster : 7.0.0 : O(1) : - : Return an empty list: there is no cluster bus.
+cluster meet : cluster : 3.0.0 : O(1) : ip port [cluster-bus-port] : Refused: the cluster is changed with quorate admin.
+cluster myid : cluster : 3.0.0 : O(1) : - : Return the node's id.
+cluster nodes : cluster : 3.0.0 : O(N) : - : Return the nodes with their roles and slots.
+cluster replicas : cluster : 5.0.0 : O(N) : node-id : Return the nodes that CLUSTER NODES shows as a master's replicas.
+cluster replicate : cluster : 3.0.0 : O(1) : node-id : Refused: the cluster is changed with quorate admin.
+cluster reset : cluster : 3.0.0 : O(1) : [HARD|SOFT] : Refused: the cluster is changed with quorate admin.
+cluster saveconfig : cluster : 3.0.0 : O(1) : - : Refused: the cluster is changed with quorate admin.
+cluster set-config-epoch : cluster : 3.0.0 : O(1) : config-epoch : Refused: the cluster is changed with quorate admin.
+cluster setslot : cluster : 3.0.0 : O(1) : slot <IMPORTING node-id|MIGRATING node-id|NODE node-id|STABLE> : Refused: the cluster is changed with quorate admin.
+cluster shards : cluster : 7.0.0 : O(N) : - : Return the groups with their slots, leaders and other members.
+cluster slaves : cluster : 3.0.0 : O(N) : node-id : Return what CLUSTER REPLICAS returns.
+cluster slots : cluster : 3.0.0 : O(N) : - : Return ranges of slots with their leaders and replicas.
+readonly : cluster : 3.0.0 : O(1) : - : Let this node's replicas answer the connection's reads, linearizably.
+readwrite : cluster : 3.0.0 : O(1) : - : Let leaders answer the connection's reads again.
 command : server : 2.8.13 : O(N) : - : Describe all commands.
 command count : server : 2.8.13 : O(1) : - : Return the number of commands.
 command docs : server : 7.0.0 : O(N) : [command-name [command-name ...]] : Return commands' documentation.
@@ -158,9 +193,13 @@ function : scripting : 7.0.0 : Depends on subcommand : - : There are no function
 function flush : scripting : 7.0.0 : O(N) : [ASYNC|SYNC] : Delete all functions: there are none.
 function help : scripting : 7.0.0 : O(1) : - : Return help on the subcommands.
 function list : scripting : 7.0.0 : O(N) : [LIBRARYNAME library-name-pattern] [WITHCODE] : List the functions: there are none.
+kv.call : quorate : 0.1.0 : O(1) : slot-table-version session sequence lowest-unanswered retry-until-ms command [argument ...] : Run a command of one slot under a session from KV.SESSION, once however often it is sent; what the TypeScript client speaks.
 kv.cas : quorate : 0.1.0 : O(1) : key expected new : Set a key if it holds the expected string; NX as expected: if it is absent.
+kv.master : quorate : 0.1.0 : O(N) : <GETKEYGROUP key|RECONFIG ranges group|GETRECONFIG id|SLOTS|call [json]> : Run a call of quorate admin by its name, its arguments as a JSON object; the answer is JSON.
 kv.read : quorate : 0.1.0 : O(1) : <linearizable|lease|stale> : Choose the read level of the connection's reads.
+kv.session : quorate : 0.1.0 : O(1) : - : Lend a session for KV.CALL: its number, for how many milliseconds, and the node's clock.
 kv.status : quorate : 0.1.0 : O(1) : - : Describe the node, its groups and their leaders, as JSON.
+kv.table : quorate : 0.1.0 : O(N) : - : Return the slot table with its version, the groups' leaders and the nodes' addresses, as JSON.
 `
 
 const DOCS: ReadonlyMap<string, CommandDoc> = new Map(LINES.trim().split('\n').map(parseLine))

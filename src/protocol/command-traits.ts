@@ -23,8 +23,11 @@ const BY_NAME: ReadonlyMap<string, readonly string[]> = new Map([
   ['flushdb', ['@keyspace', '@dangerous']],
   ['dbsize', ['@keyspace']],
   ['info', ['@dangerous']],
+  ['readonly', ['@connection']],
+  ['readwrite', ['@connection']],
   ['kv.cas', ['@string']],
   ['kv.read', ['@connection']],
+  ['kv.session', ['@connection']],
   ...['', '|count', '|docs', '|getkeys', '|getkeysandflags', '|help', '|info', '|list'].map(
     (name): [string, string[]] => [`command${name}`, ['@connection']],
   ),
@@ -56,7 +59,8 @@ const NONDETERMINISTIC: ReadonlySet<string> = new Set(
   (
     'ttl pttl dump object|encoding object|freq object|idletime object|refcount randomkey scan client|info client|list info latency|doctor ' +
     'latency|graph latency|histogram latency|history latency|latest memory|doctor memory|malloc-stats memory|stats slowlog|get slowlog|len ' +
-    'time kv.status'
+    'cluster|bumpepoch cluster|count-failure-reports cluster|getkeysinslot cluster|info cluster|links cluster|nodes cluster|replicas ' +
+    'cluster|shards cluster|slaves cluster|slots time kv.session kv.status kv.table'
   ).split(' '),
 )
 

@@ -95,7 +95,7 @@ export type MetadataResult =
  */
 export const METADATA_LIMITS = {
   maxDataBytes: 1024 * 1024 - 8192,
-  maxMultiOperations: 1024,
+  maxMultiOperations: 4096,
   maxMultiBytes: 1024 * 1024 - 4096,
   operationBytes: 64,
   maxPathBytes: 1024,

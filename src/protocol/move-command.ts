@@ -10,7 +10,7 @@
  *   stage              u16 parts | part*
  *   disable            -
  *   enable             u64 disable index | u64 source log time ms
- *   cancel             u64 fence
+ *   cancel, fence      u64 fence                      fence: of no reconfig (0); from here on no master with a lower one is heard
  *   refuse, resume, drop, forget   -
  *
  *   peer    := u32 group | u16 nodes | (u32 node id | u16 length | address)*
@@ -107,6 +107,7 @@ export type MoveCommand =
       readonly sourceLogTimeMs: number
     }
   | { readonly kind: 'cancel'; readonly reconfigId: number; readonly fence: number }
+  | { readonly kind: 'fence'; readonly reconfigId: number; readonly fence: number }
   | { readonly kind: 'disable' | 'refuse' | 'resume' | 'drop' | 'forget'; readonly reconfigId: number }
 
 /** In the order of their numbers, from 1. These stand in logs: they never change. */
@@ -121,6 +122,7 @@ const KINDS = [
   'resume',
   'drop',
   'forget',
+  'fence',
 ] as const
 
 const OUTCOMES = [
@@ -204,6 +206,7 @@ export function encodeMove(command: MoveCommand): Uint8Array {
       writer.u64(command.sourceLogTimeMs)
       break
     case 'cancel':
+    case 'fence':
       writer.u64(command.fence)
       break
     default:
@@ -235,6 +238,7 @@ function decodeBody(reader: BytesReader, number: number, reconfigId: number): Mo
     case 'enable':
       return { kind, reconfigId, disableIndex: reader.u64(), sourceLogTimeMs: reader.u64() }
     case 'cancel':
+    case 'fence':
       return { kind, reconfigId, fence: reader.u64() }
     default:
       return { kind, reconfigId }

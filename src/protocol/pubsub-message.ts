@@ -5,6 +5,7 @@
  *   publish   := u8 3 | u64 id | u32 channel length | channel | message to the end
  *   delivered := u8 4 | u64 id | u32 receivers
  *   interest  := u8 5 | u8 1: the sender wants to hear of key events of groups of which it has no replica, 0: no more
+ *   sharded   := u8 7, else as publish: the channel is a shard channel
  *   key event := u8 6 | u32 length | kind and name, with a blank between | key to the end
  */
 import { type BytesReader, BytesWriter, DecodeError, latin1Bytes, latin1Text } from '../base/bytes.ts'
@@ -13,18 +14,25 @@ export const PUBLISH_TYPE = 3
 const DELIVERED_TYPE = 4
 const INTEREST_TYPE = 5
 const KEY_EVENT_TYPE = 6
+const SHARDED_TYPE = 7
 /** What a message takes beside channel and message. */
 export const PUBLISH_HEADER_BYTES = 13
 
 export type PubSubMessage =
-  | { readonly type: 'publish'; readonly id: number; readonly channel: Uint8Array; readonly message: Uint8Array }
+  | {
+      readonly type: 'publish'
+      readonly id: number
+      readonly channel: Uint8Array
+      readonly message: Uint8Array
+      readonly sharded: boolean
+    }
   | { readonly type: 'delivered'; readonly id: number; readonly receivers: number }
   | { readonly type: 'interest'; readonly wanted: boolean }
   | { readonly type: 'keyEvent'; readonly kind: string; readonly name: string; readonly key: Uint8Array }
 
-export function encodePublish(id: number, channel: Uint8Array, message: Uint8Array): Uint8Array {
+export function encodePublish(id: number, channel: Uint8Array, message: Uint8Array, sharded: boolean): Uint8Array {
   const writer = new BytesWriter(PUBLISH_HEADER_BYTES + channel.length + message.length)
-  writer.u8(PUBLISH_TYPE)
+  writer.u8(sharded ? SHARDED_TYPE : PUBLISH_TYPE)
   writer.u64(id)
   writer.blob(channel)
   writer.raw(message)
@@ -62,9 +70,10 @@ export function decodePubSubMessage(reader: BytesReader): PubSubMessage {
     return { type: 'keyEvent', kind, name, key: reader.raw(reader.remaining) }
   }
   const id = reader.u64()
-  if (type === PUBLISH_TYPE) {
+  if (type === PUBLISH_TYPE || type === SHARDED_TYPE) {
     const channel = reader.blob()
-    return { type: 'publish', id, channel, message: reader.raw(reader.remaining) }
+    const message = reader.raw(reader.remaining)
+    return { type: 'publish', id, channel, message, sharded: type === SHARDED_TYPE }
   }
   if (type !== DELIVERED_TYPE) throw new DecodeError(`pub/sub message: unknown type ${type}`)
   const receivers = reader.u32()

@@ -36,6 +36,7 @@ const message: fc.Arbitrary<RaftMessage> = fc.oneof(
   fc.record({ type: type('heartbeat'), ...envelope, commit: index, readToken: number }),
   fc.record({ type: type('heartbeatResponse'), ...envelope, readToken: number }),
   fc.record({ type: type('timeoutNow'), ...envelope }),
+  fc.record({ type: type('rest'), ...envelope, commit: index }),
   fc.record({ type: type('readIndexRequest'), ...envelope, context: number }),
   fc.record({ type: type('readIndexResponse'), ...envelope, context: number, ok: flag, index }),
 )

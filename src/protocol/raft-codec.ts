@@ -10,7 +10,7 @@
  *   4 voteResponse         -                           10 readIndexRequest     context
  *   5 appendRequest        prevIndex prevTerm commit   11 readIndexResponse    context index
  *                          entry run (entry.ts)
- *   6 appendResponse       index hintIndex hintTerm
+ *   6 appendResponse       index hintIndex hintTerm   12 rest                 commit
  *
  * Messages of one frame follow one another without padding: each knows its own end.
  */
@@ -41,6 +41,7 @@ const KINDS = [
   'timeoutNow',
   'readIndexRequest',
   'readIndexResponse',
+  'rest',
 ] as const satisfies readonly RaftMessage['type'][]
 
 const FLAG = 0x80
@@ -133,6 +134,9 @@ export function encodeRaftMessage(writer: BytesWriter, message: RaftMessage): vo
       writeVarint(writer, message.context)
       writeVarint(writer, message.index)
       return
+    case 'rest':
+      writeVarint(writer, message.commit)
+      return
     default:
       return
   }
@@ -189,5 +193,7 @@ function decodeBody(reader: BytesReader, type: RaftMessage['type'], envelope: En
       return { type, group, from, to, term, context: readVarint(reader) }
     case 'readIndexResponse':
       return { type, group, from, to, term, context: readVarint(reader), ok: flag, index: readIndex(reader) }
+    case 'rest':
+      return { type, group, from, to, term, commit: readIndex(reader) }
   }
 }

@@ -88,6 +88,12 @@ export interface ReadIndexResponse extends Envelope {
   readonly index: LogIndex
 }
 
+/** The leader sends nothing more until something happens: everybody holds everything up to `commit`, the end of its log. */
+export interface Rest extends Envelope {
+  readonly type: 'rest'
+  readonly commit: LogIndex
+}
+
 export type RaftMessage =
   | PreVoteRequest
   | PreVoteResponse
@@ -100,3 +106,4 @@ export type RaftMessage =
   | TimeoutNow
   | ReadIndexRequest
   | ReadIndexResponse
+  | Rest

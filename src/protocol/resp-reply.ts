@@ -151,6 +151,12 @@ export function integerOf(reply: Uint8Array): number | null {
   return Number.isSafeInteger(value) ? value : null
 }
 
+/** The bytes of a bulk string reply, as a view. */
+export function bulkContent(reply: Uint8Array): Uint8Array {
+  assert(reply.length > 0 && reply[0] === 0x24, 'bulkContent: the reply is no bulk string')
+  return reply.subarray(lineEnd(reply, 1) + 2, reply.length - 2)
+}
+
 /** The elements of an array reply as views of whole replies; null where the reply is no array. */
 export function arrayElements(reply: Uint8Array): Uint8Array[] | null {
   if (reply.length === 0 || reply[0] !== 0x2a) return null

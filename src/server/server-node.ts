@@ -7,7 +7,7 @@ import { VERSION } from '../base/version.ts'
 import type { NodeConfig, NodeError, NodePorts } from '../node/node-config.ts'
 import { QuorateNode } from '../node/quorate-node.ts'
 import type { InfoSection, NodeInfo } from './resp/node-info.ts'
-import { RespServer } from './resp/resp-server.ts'
+import { RespServer, type RespServerSettings } from './resp/resp-server.ts'
 
 const KEY_COUNT_LASTS_MS = 1000
 
@@ -15,7 +15,7 @@ export class ServerNode {
   readonly node: QuorateNode
   readonly #ports: NodePorts
   readonly #config: NodeConfig
-  #resp: RespServer | null = null
+  readonly #doors: RespServer[] = []
   #keys = 0
   #countAgainMs = 0
 
@@ -27,34 +27,54 @@ export class ServerNode {
 
   /** Calls back once peers and clients are served. */
   start(done: (error: NodeError | null) => void): void {
-    const { clock, network, random, logger } = this.#ports
     this.node.start((error) => {
       if (error !== null) return done(error)
-      const { limits, respAddress } = this.#config
-      const resp = new RespServer(network, clock, random, this.node.router, this.node.bus, logger, {
-        address: respAddress,
+      const { limits, respAddress, clusterAddress } = this.#config
+      const settings = {
         maxClients: limits.maxClients,
         maxKeyBytes: limits.maxKeyBytes,
         maxValueBytes: limits.maxValueBytes,
         nodeInfo: this.#nodeInfo(),
-      })
-      this.#resp = resp
-      resp.start((failure) => {
-        if (failure === null) return done(null)
-        const taken = failure.code === 'address-in-use'
-        const mend = taken
-          ? 'stop what listens there, or choose another port'
-          : 'check the host name and the permissions'
-        // Nobody stops a server that did not start: without this its node would go on voting.
-        this.node.stop(() => done({ code: failure.code, message: failure.message, mend }))
-      })
+        view: this.node.view,
+        admin: this.node.admin,
+      }
+      const first = this.#makeDoor({ ...settings, address: respAddress })
+      const { places } = this.node
+      const second = this.#makeDoor({ ...settings, address: clusterAddress, places, beside: first })
+      this.#startDoors([first, second], done)
+    })
+  }
+
+  #makeDoor(settings: RespServerSettings): RespServer {
+    const { clock, network, random, logger } = this.#ports
+    const door = new RespServer(network, clock, random, this.node.router, this.node.bus, logger, settings)
+    this.#doors.push(door)
+    return door
+  }
+
+  #startDoors(doors: readonly RespServer[], done: (error: NodeError | null) => void): void {
+    const [first, ...others] = doors
+    if (first === undefined) return done(null)
+    first.start((failure) => {
+      if (failure === null) return this.#startDoors(others, done)
+      const taken = failure.code === 'address-in-use'
+      const mend = taken ? 'stop what listens there, or choose another port' : 'check the host name and the permissions'
+      // Nobody stops a server that did not start: without this its node would go on voting.
+      this.stop(() => done({ code: failure.code, message: failure.message, mend }))
     })
   }
 
   /** Clients first, then the node. */
   stop(done: () => void): void {
-    if (this.#resp === null) return this.node.stop(done)
-    this.#resp.stop(() => this.node.stop(done))
+    const doors = this.#doors.splice(0)
+    let open = doors.length
+    if (open === 0) return this.node.stop(done)
+    for (const door of doors) {
+      door.stop(() => {
+        open--
+        if (open === 0) this.node.stop(done)
+      })
+    }
   }
 
   #nodeInfo(): NodeInfo {

@@ -45,6 +45,7 @@ class AllSlots implements ReplySink {
   readonly #bytes: Uint8Array
   readonly #replies: Uint8Array[] = []
   readonly #slotCount: number
+  readonly #cluster: Door['cluster']
   #nextSlot = 0
   #outstanding = 0
   #failed = false
@@ -55,11 +56,13 @@ class AllSlots implements ReplySink {
     this.#whole = connection.openKeepingWords()
     this.#bytes = encodeCommand(opcode, [])
     this.#slotCount = door.router.slotCount
+    this.#cluster = door.cluster
   }
 
   start(): void {
     this.#connection.beginExclusive(this.#whole)
     this.#fill()
+    if (this.#outstanding === 0) this.#settle()
   }
 
   onReply(_part: number, reply: Uint8Array): void {
@@ -68,7 +71,10 @@ class AllSlots implements ReplySink {
     // What is asked for cannot be had any more: waiting out a deadline for each of the other slots would help nobody.
     if (isErrorReply(reply)) this.#failed = true
     if (!this.#failed) this.#fill()
-    if (this.#outstanding > 0) return
+    if (this.#outstanding === 0) this.#settle()
+  }
+
+  #settle(): void {
     const error = joinedError(this.#replies)
     this.#connection.settle(this.#whole, error ?? (this.#write ? OK_REPLY : sumOf(this.#replies)))
   }
@@ -76,6 +82,8 @@ class AllSlots implements ReplySink {
   #fill(): void {
     while (this.#outstanding < MAX_PARTS_AT_ONCE && this.#nextSlot < this.#slotCount) {
       const slot = asSlotId(this.#nextSlot++)
+      // On the port that speaks Redis Cluster a node answers for what it leads.
+      if (this.#cluster !== null && !this.#cluster.leads(slot)) continue
       this.#outstanding++
       this.#connection.submitPart(slot, this.#write, this.#bytes, this, slot)
     }

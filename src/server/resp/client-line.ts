@@ -52,7 +52,7 @@ export function clientLine(client: ClientState, nowMs: number, asking: boolean):
     ['db', 0],
     ['sub', client.channels],
     ['psub', client.patterns],
-    ['ssub', 0],
+    ['ssub', client.shardChannels],
     ['multi', transaction.open ? transaction.queue.length : -1],
     ['qbuf', state.queryBytes],
     ['qbuf-free', Math.max(0, state.queryHeldBytes - state.queryBytes)],

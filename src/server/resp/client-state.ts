@@ -12,9 +12,12 @@ export interface ClientState {
   libraryName: string
   libraryVersion: string
   readLevel: ReadLevel
-  /** Subscriptions to channels and to patterns. */
+  /** Subscriptions to channels, to patterns and to shard channels. */
   channels: number
   patterns: number
+  shardChannels: number
+  /** READONLY: a replica may answer its reads, where it would be sent to the leader. */
+  readOnly: boolean
   /** CLIENT NO-EVICT and NO-TOUCH: shown, and otherwise without meaning here. */
   noEvict: boolean
   noTouch: boolean
@@ -32,6 +35,8 @@ export function newClient(id: number, address: string, connection: RespConnectio
     readLevel: 'linearizable',
     channels: 0,
     patterns: 0,
+    shardChannels: 0,
+    readOnly: false,
     noEvict: false,
     noTouch: false,
   }
@@ -42,12 +47,13 @@ export function resetClient(client: ClientState): void {
   client.protocol = 2
   client.name = ''
   client.readLevel = 'linearizable'
+  client.readOnly = false
   client.noTouch = false
 }
 
 /** In Redis's words a client of type pubsub. */
 export function isSubscriber(client: ClientState): boolean {
-  return client.channels + client.patterns > 0
+  return client.channels + client.patterns + client.shardChannels > 0
 }
 
 /** Redis's validateClientAttr: printable, no blank; empty takes the name away. */

@@ -35,7 +35,7 @@ export const getKeysAndFlagsReply: DoorReply = (_door, _client, words) => {
 function keysIn(words: RequestWords): readonly FoundKey[] | Uint8Array {
   const spec = specOf(words)
   if (spec === null) return NO_SUCH_COMMAND
-  if (spec.firstKey === 0) return NO_KEYS
+  if (spec.firstKey === 0 || spec.keyFlags.includes('not_key')) return NO_KEYS
   const count = words.wordCount - FIRST
   if (spec.arity > 0 ? count !== spec.arity : count < -spec.arity) return WRONG_COUNT
   const last = spec.lastKey < 0 ? count + spec.lastKey : spec.lastKey

@@ -3,6 +3,8 @@ import { assert, present } from '../../base/assert.ts'
 import { COMMAND_SPECS, type CommandSpec } from '../../protocol/command-table.ts'
 import { runDbSize, runFlushAll } from './all-slots.ts'
 import { CLIENT_REPLIES, runClientReply } from './client-command.ts'
+import { CLUSTER_REPLIES } from './cluster/cluster-command.ts'
+import { runCountKeysInSlot, runGetKeysInSlot } from './cluster/slot-keys.ts'
 import { COMMAND_REPLIES, commandReply } from './command-command.ts'
 import { CommandStats } from './command-stats.ts'
 import { CONFIG_REPLIES } from './config-command.ts'
@@ -23,7 +25,9 @@ import { FUNCTION_REPLIES } from './function-command.ts'
 import { helloReply, runHello } from './hello.ts'
 import { HELP_REPLIES } from './help.ts'
 import { infoReply } from './info.ts'
+import { runKvCall, sessionReply, tableReply } from './kv-call.ts'
 import { LATENCY_REPLIES } from './latency-command.ts'
+import { runMaster } from './master-command.ts'
 import { MEMORY_REPLIES } from './memory-command.ts'
 import {
   PUBSUB_REPLIES,
@@ -31,8 +35,12 @@ import {
   runPSubscribe,
   runPUnsubscribe,
   runPublish,
+  runSPublish,
+  runSSubscribe,
+  runSUnsubscribe,
   runSubscribe,
   runUnsubscribe,
+  spublishReply,
 } from './pubsub.ts'
 import { runKeys, runRandomKey, runScan } from './scan.ts'
 import { runSingleSlot } from './single-slot.ts'
@@ -78,6 +86,13 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map<string, Handler>([
   ['psubscribe', runPSubscribe],
   ['punsubscribe', runPUnsubscribe],
   ['publish', runPublish],
+  ['ssubscribe', runSSubscribe],
+  ['sunsubscribe', runSUnsubscribe],
+  ['spublish', runSPublish],
+  ['cluster|countkeysinslot', runCountKeysInSlot],
+  ['cluster|getkeysinslot', runGetKeysInSlot],
+  ['kv.call', runKvCall],
+  ['kv.master', runMaster],
 ])
 
 const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>([
@@ -92,10 +107,14 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
   ['unwatch', unwatchReply],
   ['wait', waitReply],
   ['publish', publishReply],
+  ['spublish', spublishReply],
   ['kv.read', readLevelReply],
+  ['kv.session', sessionReply],
   ['kv.status', statusReply],
+  ['kv.table', tableReply],
   ...HELP_REPLIES,
   ...CLIENT_REPLIES,
+  ...CLUSTER_REPLIES,
   ...COMMAND_REPLIES,
   ...CONFIG_REPLIES,
   ...FUNCTION_REPLIES,
@@ -108,7 +127,18 @@ const DOOR_REPLIES: ReadonlyMap<string, DoorReply> = new Map<string, DoorReply>(
 const RUN_AT_ONCE: ReadonlySet<string> = new Set(['multi', 'exec', 'discard', 'watch', 'quit', 'reset'])
 
 /** They answer with pushes, which have no place among EXEC's replies. */
-const SUBSCRIPTION_COMMANDS: ReadonlySet<string> = new Set(['subscribe', 'unsubscribe', 'psubscribe', 'punsubscribe'])
+const SUBSCRIPTION_COMMANDS: ReadonlySet<string> = new Set([
+  'subscribe',
+  'unsubscribe',
+  'psubscribe',
+  'punsubscribe',
+  'ssubscribe',
+  'sunsubscribe',
+])
+/** KV.CALL's writes have an identity of their own, and EXEC is one write; KV.MASTER waits for other nodes. */
+const WITHOUT_MULTI: ReadonlySet<string> = new Set(['kv.call', 'kv.master'])
+/** They walk over a slot. */
+const SLOT_WALKS: ReadonlySet<string> = new Set(['cluster|countkeysinslot', 'cluster|getkeysinslot'])
 
 /** Word counts with which nothing can be wrong but what the door checks itself; see DoorCommand.uncheckedWords. */
 const UNCHECKED_WORDS: ReadonlyMap<string, number> = new Map([
@@ -143,7 +173,7 @@ function makeCommand(spec: CommandSpec): DoorCommand {
     handler,
     reply,
     write: spec.flags.includes('write'),
-    mayWrite: spec.flags.includes('write') || spec.name === 'publish',
+    mayWrite: spec.flags.includes('write') || spec.name === 'publish' || spec.name === 'spublish',
     denyOutOfMemory: spec.flags.includes('denyoom'),
     timedAlone: spec.scope === 'door' && !spec.flags.includes('fast'),
     stats: new CommandStats(),
@@ -158,7 +188,8 @@ function makeCommand(spec: CommandSpec): DoorCommand {
 
 function inMulti(spec: CommandSpec): DoorCommand['inMulti'] {
   if (RUN_AT_ONCE.has(spec.name)) return 'now'
-  if (SUBSCRIPTION_COMMANDS.has(spec.name)) return 'refused'
+  if (SUBSCRIPTION_COMMANDS.has(spec.name) || WITHOUT_MULTI.has(spec.name) || SLOT_WALKS.has(spec.name))
+    return 'refused'
   if (spec.scope === 'door') return 'door'
   // FLUSHALL and DBSIZE have no keys: they are about all slots, and a transaction is about one.
   return spec.firstKey === 0 ? 'refused' : 'slot'

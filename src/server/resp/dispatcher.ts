@@ -108,6 +108,11 @@ export class Dispatcher {
       return true
     }
     connection.lastCommand = command
+    const { cluster } = this.#door
+    if (cluster !== null) {
+      const outcome = cluster.check(connection, command)
+      if (outcome !== 'run') return outcome === 'answered'
+    }
     if (connection.transaction.open && command.inMulti !== 'now') {
       queueCommand(this.#door, connection, command)
       return true

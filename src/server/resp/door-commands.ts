@@ -1,6 +1,5 @@
 /** The small commands that the door answers by itself. */
 import { latin1Text } from '../../base/bytes.ts'
-import type { ReadLevel } from '../../ports/request-router.ts'
 import {
   arrayReply,
   bulkReply,
@@ -13,6 +12,7 @@ import {
 import { isSubscriber } from './client-state.ts'
 import type { DoorReply, Handler } from './door.ts'
 import { SYNTAX_ERROR, WRONG_PASSWORD, wrongArity } from './errors.ts'
+import { READ_LEVELS } from './kv-call.ts'
 import { wordLower, wordText, wordView } from './words.ts'
 
 const NOT_AN_INTEGER = errorReply('ERR value is not an integer or out of range')
@@ -24,11 +24,6 @@ const NO_PASSWORD_SET = errorReply(
 const PONG_BULK = bulkText('pong')
 const EMPTY_BULK = bulkText('')
 const RESET_REPLY = simpleString('RESET')
-const READ_LEVELS: ReadonlyMap<string, ReadLevel> = new Map([
-  ['linearizable', 'linearizable'],
-  ['lease', 'lease'],
-  ['stale', 'stale'],
-])
 
 export const pingReply: DoorReply = (_door, client, words) => {
   if (words.wordCount > 2) return errorReply(`ERR ${wrongArity('ping')}`)

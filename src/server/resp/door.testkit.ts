@@ -125,7 +125,7 @@ export class TestClient {
 
 /** Of a node without others. */
 export const LONELY_BUS: MessageBus = {
-  publish: (_channel, _message, done) => done(0),
+  publish: (_channel, _message, _sharded, done) => done(0),
   setReceiver() {},
   listenToKeys() {},
 }

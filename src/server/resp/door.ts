@@ -1,13 +1,18 @@
 /** What all connections of one RESP door share, and the shape of a command as the door runs it. */
 
 import type { Clock } from '../../ports/clock.ts'
+import type { ClusterAdmin } from '../../ports/cluster-admin.ts'
+import type { ClusterView } from '../../ports/cluster-view.ts'
 import type { Logger } from '../../ports/logger.ts'
 import type { MessageBus } from '../../ports/message-bus.ts'
 import type { Random } from '../../ports/random.ts'
 import type { RequestRouter } from '../../ports/request-router.ts'
+import type { SlotPlaces } from '../../ports/slot-places.ts'
 import type { CommandSpec } from '../../protocol/command-table.ts'
 import type { RequestWords, RespParserLimits } from '../../protocol/resp-parser.ts'
 import type { ClientState } from './client-state.ts'
+import type { ClusterDoor } from './cluster/cluster-door.ts'
+import type { ClusterShape } from './cluster/cluster-shape.ts'
 import type { CommandBuilder } from './command-builder.ts'
 import type { CommandStats } from './command-stats.ts'
 import type { RespConnection } from './connection.ts'
@@ -23,6 +28,14 @@ export interface RespServerOptions {
   /** "host:port". */
   readonly address: string
   readonly nodeInfo: NodeInfo
+  /** Null: there is no cluster around it. */
+  readonly view: ClusterView | null
+  /** Takes KV.MASTER; null: there is no cluster around it. */
+  readonly admin: ClusterAdmin | null
+  /** Set: the door speaks Redis Cluster, and sends clients to the leaders; it needs a view. */
+  readonly places: SlotPlaces | null
+  /** The node's other door, with which it shares subscriptions and settings; null: it is the first. */
+  readonly beside: Door | null
   /** Connections beyond are told so and closed. */
   readonly maxClients: number
   readonly maxKeyBytes: number
@@ -41,6 +54,10 @@ export interface RespServerOptions {
 }
 
 export const DEFAULT_RESP_OPTIONS: Omit<RespServerOptions, 'address' | 'nodeInfo'> = {
+  view: null,
+  admin: null,
+  places: null,
+  beside: null,
   maxClients: 10_000,
   maxKeyBytes: 1024,
   maxValueBytes: 8 * 1024 * 1024,
@@ -71,6 +88,10 @@ export interface Door {
   readonly router: RequestRouter
   readonly bus: MessageBus
   readonly subscriptions: Subscriptions
+  /** The cluster in Redis Cluster's words; null: there is none around it. */
+  readonly shape: ClusterShape | null
+  /** Null: it answers for all slots, wherever they are led. */
+  readonly cluster: ClusterDoor | null
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -80,6 +101,8 @@ export interface Door {
   readonly gates: Gates
   /** The table's; subcommands are inside. */
   readonly commands: readonly DoorCommand[]
+  /** By a name in any case; a container's own row. */
+  findCommand(bytes: Uint8Array, from: number, to: number): DoorCommand | null
   /** Of every parser; CONFIG SET changes them in place. */
   readonly requestLimits: RespParserLimits
   readonly builder: CommandBuilder
@@ -99,8 +122,12 @@ export interface Door {
   awaitRoom(connection: RespConnection): void
   forget(connection: RespConnection): void
   resetStats(): void
-  /** Values of `config` are others now. */
+  /** Values of `config` are others now, for the node's other doors, too. */
   configChanged(): void
+  /** The same, heard from the first door. */
+  settingsChanged(): void
+  /** Another door of the node shares this one's settings from now on. */
+  addDoor(door: Door): void
 }
 
 /** False: not now; ask again when all earlier requests of the connection have been answered. */

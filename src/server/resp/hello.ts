@@ -21,7 +21,7 @@ export const runHello: Handler = (door, connection) => {
   return true
 }
 
-export const helloReply: DoorReply = (_door, client, words) => {
+export const helloReply: DoorReply = (door, client, words) => {
   let protocol = client.protocol
   if (words.wordCount > 1) {
     const text = wordText(words, 1)
@@ -37,7 +37,7 @@ export const helloReply: DoorReply = (_door, client, words) => {
     [bulkText('version'), bulkText(REDIS_VERSION)],
     [bulkText('proto'), integerReply(protocol)],
     [bulkText('id'), integerReply(client.id)],
-    [bulkText('mode'), bulkText('standalone')],
+    [bulkText('mode'), bulkText(door.cluster === null ? 'standalone' : 'cluster')],
     [bulkText('role'), bulkText('master')],
     [bulkText('modules'), arrayReply([])],
   ])

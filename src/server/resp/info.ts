@@ -3,6 +3,7 @@
  * node adds and overrides (node-info.ts).
  */
 import { verbatimReply } from '../../protocol/resp-reply.ts'
+import { isSubscriber } from './client-state.ts'
 import type { Door, DoorCommand, DoorReply } from './door.ts'
 import { REDIS_VERSION } from './hello.ts'
 import { INFO_SECTIONS, type InfoSection } from './node-info.ts'
@@ -68,7 +69,7 @@ function doorFields(door: Door, section: InfoSection): readonly InfoField[] {
     case 'latencystats':
       return door.config.latencyTracking ? allCommands(door).flatMap((command) => latencyFields(door, command)) : []
     case 'cluster':
-      return [['cluster_enabled', 0]]
+      return [['cluster_enabled', door.cluster === null ? 0 : 1]]
     case 'keyspace':
       return []
   }
@@ -81,7 +82,7 @@ function serverFields(door: Door): readonly InfoField[] {
     ['redis_version', REDIS_VERSION],
     ['quorate_version', nodeInfo.version],
     ['quorate_node_id', nodeInfo.nodeId],
-    ['redis_mode', 'standalone'],
+    ['redis_mode', door.cluster === null ? 'standalone' : 'cluster'],
     ['os', nodeInfo.usage.system],
     ['arch_bits', 64],
     ['process_id', nodeInfo.usage.processId],
@@ -99,7 +100,7 @@ function clientFields(door: Door): readonly InfoField[] {
   let largestOutput = 0
   for (const connection of door.connections()) {
     const state = connection.describe(false)
-    if (connection.client.channels + connection.client.patterns > 0) pubsub++
+    if (isSubscriber(connection.client)) pubsub++
     largestInput = Math.max(largestInput, state.queryBytes)
     largestOutput = Math.max(largestOutput, state.outputBytes)
   }
@@ -159,7 +160,7 @@ function statsFields(door: Door): readonly InfoField[] {
     ['evicted_keys', 0],
     ['pubsub_channels', subscriptions.channelCount],
     ['pubsub_patterns', subscriptions.patternCount],
-    ['pubsubshard_channels', 0],
+    ['pubsubshard_channels', subscriptions.shardChannelCount],
     ['total_error_replies', stats.errorReplies],
     ['total_reads_processed', stats.reads],
     ['total_writes_processed', stats.writes],

@@ -7,6 +7,7 @@ import { asLogIndex, asTerm, type SlotId } from '../../base/brand.ts'
 import { KvStateMachine } from '../../kv/kv-state-machine.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { ReadLevel, ReplyCallback, RequestRouter } from '../../ports/request-router.ts'
+import { CLIENT_SESSION_FROM, type WriteIdentity } from '../../protocol/client-session.ts'
 import { encodePayload, PAYLOAD_TICK, PAYLOAD_WRITE } from '../../protocol/command.ts'
 import { ENTRY_COMMAND } from '../../protocol/entry.ts'
 import { MemoryKeySpace } from './memory-key-space.testkit.ts'
@@ -17,6 +18,7 @@ export interface RouterCall {
   readonly command: Uint8Array
   readonly level: ReadLevel
   readonly afterWrites: boolean
+  readonly identity?: WriteIdentity
 }
 
 export interface MemoryRouterOptions {
@@ -36,11 +38,15 @@ interface Waiting {
   readonly done: ReplyCallback
 }
 
+const NOBODY: WriteIdentity = { session: 0, sequence: 0, lowestUnanswered: 0, retryUntilMs: 0 }
+
 export class MemoryRouter implements RequestRouter {
   readonly slotCount: number
   readonly machine: KvStateMachine
   /** Added to what outstandingRequests tells. */
   foreignRequests = 0
+  sessionsLeft = Number.POSITIVE_INFINITY
+  #nextSession = CLIENT_SESSION_FROM
   readonly #clock: Clock
   readonly #options: MemoryRouterOptions
   readonly #waiting = new Map<SlotId, Waiting[]>()
@@ -64,6 +70,14 @@ export class MemoryRouter implements RequestRouter {
 
   write(slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
     this.#take({ slot, write: true, command, level: 'linearizable', afterWrites: false }, done)
+  }
+
+  writeAs(identity: WriteIdentity, slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
+    this.#take({ slot, write: true, command, level: 'linearizable', afterWrites: false, identity }, done)
+  }
+
+  lendSession(): number | null {
+    return this.sessionsLeft-- > 0 ? this.#nextSession++ : null
   }
 
   read(slot: SlotId, command: Uint8Array, level: ReadLevel, afterWrites: boolean, done: ReplyCallback): void {
@@ -124,7 +138,7 @@ export class MemoryRouter implements RequestRouter {
   #run(call: RouterCall): Uint8Array {
     const refusal = this.#options.refuse?.(call) ?? null
     if (refusal !== null) return refusal
-    return call.write ? this.#apply(call.slot, call.command) : this.#query(call)
+    return call.write ? this.#apply(call.slot, call.command, call.identity) : this.#query(call)
   }
 
   #query(call: RouterCall): Uint8Array {
@@ -136,8 +150,8 @@ export class MemoryRouter implements RequestRouter {
     return again.reply
   }
 
-  #apply(slot: SlotId, command: Uint8Array): Uint8Array {
-    return this.#entry(PAYLOAD_WRITE, slot, command, this.#clock.wallMs())
+  #apply(slot: SlotId, command: Uint8Array, identity: WriteIdentity = NOBODY): Uint8Array {
+    return this.#entry(PAYLOAD_WRITE, slot, command, this.#clock.wallMs(), identity)
   }
 
   #entry(
@@ -145,8 +159,9 @@ export class MemoryRouter implements RequestRouter {
     slot: SlotId,
     command: Uint8Array,
     stampMs: number,
+    identity: WriteIdentity = NOBODY,
   ): Uint8Array {
-    const header = { kind, slot, stampMs, session: 0, sequence: 0, lowestUnanswered: 0, retryUntilMs: 0 }
+    const header = { kind, slot, stampMs, ...identity }
     const payload = encodePayload(header, command)
     this.#index++
     return this.machine.apply({ term: asTerm(1), index: asLogIndex(this.#index), kind: ENTRY_COMMAND, payload })

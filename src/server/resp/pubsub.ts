@@ -1,5 +1,5 @@
 /**
- * SUBSCRIBE, PSUBSCRIBE and their opposites, PUBLISH, PUBSUB. A message goes to the subscribers of all nodes (ports/message-bus.ts), unlogged
+ * SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE and their opposites, PUBLISH, SPUBLISH, PUBSUB. A message goes to the subscribers of all nodes (ports/message-bus.ts), unlogged
  * and at most once. Confirmations and messages leave in one order with the replies; CLIENT REPLY does not silence them.
  */
 import { latin1Bytes } from '../../base/bytes.ts'
@@ -29,6 +29,8 @@ export const ALLOWED_WHEN_SUBSCRIBED: ReadonlySet<string> = new Set([
   'unsubscribe',
   'psubscribe',
   'punsubscribe',
+  'ssubscribe',
+  'sunsubscribe',
   'ping',
   'quit',
   'reset',
@@ -38,18 +40,27 @@ export function notWhenSubscribed(fullName: string): string {
   return `Can't execute '${fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`
 }
 
-function confirm(connection: RespConnection, word: string, name: Uint8Array): void {
-  const { channels, patterns } = connection.client
-  connection.answerPush(pushReply([bulkText(word), name, integerReply(channels + patterns)]))
+const LETTERS = { channel: '', pattern: 'p', shard: 's' } as const
+
+function confirm(connection: RespConnection, kind: SubscriptionKind, verb: string, name: Uint8Array): void {
+  const { channels, patterns, shardChannels } = connection.client
+  const count = kind === 'shard' ? shardChannels : channels + patterns
+  connection.answerPush(pushReply([bulkText(`${LETTERS[kind]}${verb}`), name, integerReply(count)]))
+}
+
+/** The slot has gone elsewhere: whoever listened here is told, as if it had asked to stop. */
+export function dropShardSubscription(door: Door, connection: RespConnection, name: string): void {
+  door.subscriptions.remove('shard', connection, name)
+  const { shardChannels } = connection.client
+  connection.push(pushReply([bulkText('sunsubscribe'), bulkReply(latin1Bytes(name)), integerReply(shardChannels)]))
 }
 
 function subscribe(kind: SubscriptionKind): Handler {
-  const word = kind === 'channel' ? 'subscribe' : 'psubscribe'
   return (door, connection) => {
     const { words } = connection
     for (let i = 1; i < words.wordCount; i++) {
       if (door.subscriptions.add(kind, connection, wordText(words, i))) {
-        confirm(connection, word, bulkReply(wordView(words, i)))
+        confirm(connection, kind, 'subscribe', bulkReply(wordView(words, i)))
       } else connection.answer(TOO_MANY)
     }
     return true
@@ -57,16 +68,15 @@ function subscribe(kind: SubscriptionKind): Handler {
 }
 
 function unsubscribe(kind: SubscriptionKind): Handler {
-  const word = kind === 'channel' ? 'unsubscribe' : 'punsubscribe'
   return (door, connection) => {
     const { words } = connection
     const named = Array.from({ length: words.wordCount - 1 }, (_, i) => wordText(words, i + 1))
     const names = named.length > 0 ? named : door.subscriptions.names(kind, connection)
     for (const name of names) {
       door.subscriptions.remove(kind, connection, name)
-      confirm(connection, word, bulkReply(latin1Bytes(name)))
+      confirm(connection, kind, 'unsubscribe', bulkReply(latin1Bytes(name)))
     }
-    if (names.length === 0) confirm(connection, word, NULL_REPLY)
+    if (names.length === 0) confirm(connection, kind, 'unsubscribe', NULL_REPLY)
     return true
   }
 }
@@ -75,39 +85,54 @@ export const runSubscribe: Handler = subscribe('channel')
 export const runPSubscribe: Handler = subscribe('pattern')
 export const runUnsubscribe: Handler = unsubscribe('channel')
 export const runPUnsubscribe: Handler = unsubscribe('pattern')
+export const runSSubscribe: Handler = subscribe('shard')
+export const runSUnsubscribe: Handler = unsubscribe('shard')
+
+function deliverHere(door: Door, sharded: boolean, channel: Uint8Array, message: Uint8Array): number {
+  return sharded ? door.subscriptions.deliverSharded(channel, message) : door.subscriptions.deliver(channel, message)
+}
 
 /** Its reply, how many received the message on all nodes, waits for the others' word; the messages themselves do not wait. */
-export const runPublish: Handler = (door, connection) => {
-  const { words } = connection
-  const channel = wordCopy(words, 1)
-  const message = wordCopy(words, 2)
-  const refusal = refusalOf(door, channel, message)
-  if (refusal !== null) {
-    connection.answer(refusal)
+function publish(sharded: boolean): Handler {
+  return (door, connection) => {
+    const { words } = connection
+    const channel = wordCopy(words, 1)
+    const message = wordCopy(words, 2)
+    const refusal = refusalOf(door, channel, message)
+    if (refusal !== null) {
+      connection.answer(refusal)
+      return true
+    }
+    // What this client asked for before has happened when the message arrives; messages among themselves keep their order anyway.
+    if (connection.pendingCount > connection.publishing) return false
+    const receivedHere = deliverHere(door, sharded, channel, message)
+    const whole = connection.openKeepingWords()
+    connection.publishing++
+    door.bus.publish(channel, message, sharded, (receivedElsewhere) => {
+      if (connection.isClosed) return
+      connection.publishing--
+      connection.settle(whole, integerReply(receivedHere + receivedElsewhere))
+    })
     return true
   }
-  // What this client asked for before has happened when the message arrives; messages among themselves keep their order anyway.
-  if (connection.pendingCount > connection.publishing) return false
-  const receivedHere = door.subscriptions.deliver(channel, message)
-  const whole = connection.openKeepingWords()
-  connection.publishing++
-  door.bus.publish(channel, message, (receivedElsewhere) => {
-    if (connection.isClosed) return
-    connection.publishing--
-    connection.settle(whole, integerReply(receivedHere + receivedElsewhere))
-  })
-  return true
 }
 
 /** Inside EXEC, which does not wait: the receivers on this node. */
-export const publishReply: DoorReply = (door, _client, words) => {
-  const channel = wordCopy(words, 1)
-  const message = wordCopy(words, 2)
-  const refusal = refusalOf(door, channel, message)
-  if (refusal !== null) return refusal
-  door.bus.publish(channel, message, () => {})
-  return integerReply(door.subscriptions.deliver(channel, message))
+function publishInside(sharded: boolean): DoorReply {
+  return (door, _client, words) => {
+    const channel = wordCopy(words, 1)
+    const message = wordCopy(words, 2)
+    const refusal = refusalOf(door, channel, message)
+    if (refusal !== null) return refusal
+    door.bus.publish(channel, message, sharded, () => {})
+    return integerReply(deliverHere(door, sharded, channel, message))
+  }
 }
+
+export const runPublish: Handler = publish(false)
+export const runSPublish: Handler = publish(true)
+export const publishReply: DoorReply = publishInside(false)
+export const spublishReply: DoorReply = publishInside(true)
 
 /** A message must fit into one frame between nodes, as values must. */
 function refusalOf(door: Door, channel: Uint8Array, message: Uint8Array): Uint8Array | null {
@@ -115,24 +140,29 @@ function refusalOf(door: Door, channel: Uint8Array, message: Uint8Array): Uint8A
   return bytes > door.options.maxValueBytes ? valueTooLong(bytes, door.options.maxValueBytes) : null
 }
 
+function channelsReply(kind: 'channel' | 'shard'): DoorReply {
+  return (door, _client, words) => {
+    if (words.wordCount > 3) return subcommandSyntax(words)
+    const names = door.subscriptions.channels(words.wordCount > 2 ? wordView(words, 2) : null, kind)
+    return arrayReply(names.map((name) => bulkReply(latin1Bytes(name))))
+  }
+}
+
+function subscribersReply(kind: 'channel' | 'shard'): DoorReply {
+  return (door, _client, words) => {
+    const parts: Uint8Array[] = []
+    for (let i = 2; i < words.wordCount; i++) {
+      const subscribers = door.subscriptions.subscribersOf(wordText(words, i), kind)
+      parts.push(bulkReply(wordView(words, i)), integerReply(subscribers))
+    }
+    return arrayReply(parts)
+  }
+}
+
 export const PUBSUB_REPLIES: NamedReplies = [
-  [
-    'pubsub|channels',
-    (door, _client, words) => {
-      if (words.wordCount > 3) return subcommandSyntax(words)
-      const names = door.subscriptions.channels(words.wordCount > 2 ? wordView(words, 2) : null)
-      return arrayReply(names.map((name) => bulkReply(latin1Bytes(name))))
-    },
-  ],
-  [
-    'pubsub|numsub',
-    (door, _client, words) => {
-      const parts: Uint8Array[] = []
-      for (let i = 2; i < words.wordCount; i++) {
-        parts.push(bulkReply(wordView(words, i)), integerReply(door.subscriptions.subscribersOf(wordText(words, i))))
-      }
-      return arrayReply(parts)
-    },
-  ],
+  ['pubsub|channels', channelsReply('channel')],
+  ['pubsub|numsub', subscribersReply('channel')],
+  ['pubsub|shardchannels', channelsReply('shard')],
+  ['pubsub|shardnumsub', subscribersReply('shard')],
   ['pubsub|numpat', (door) => integerReply(door.subscriptions.patternCount)],
 ]

@@ -9,6 +9,7 @@ import { assert } from '../../base/assert.ts'
 import { asSlotId, type SlotId } from '../../base/brand.ts'
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import type { ReadLevel, ReplyCallback } from '../../ports/request-router.ts'
+import type { WriteIdentity } from '../../protocol/client-session.ts'
 import type { DoorCommand } from './door.ts'
 import type { Lane } from './slot-lanes.ts'
 import type { Queued } from './transaction.ts'
@@ -28,6 +29,8 @@ export class Request {
   owner: RequestOwner | null = null
   slot: SlotId = asSlotId(0)
   write = false
+  /** Of a write that its client has numbered itself; null: the router numbers it. */
+  identity: WriteIdentity | null = null
   level: ReadLevel = 'linearizable'
   command: Uint8Array = EMPTY_BYTES
   /** Null: not answered. */
@@ -82,6 +85,7 @@ export class RequestPool {
     request.owner = null
     if (this.#free.length === MAX_POOLED) return
     request.write = false
+    request.identity = null
     request.command = EMPTY_BYTES
     request.reply = null
     request.sink = null

@@ -10,6 +10,8 @@ import type { MessageBus } from '../../ports/message-bus.ts'
 import type { Connection, ListenError, Listener, Network } from '../../ports/network.ts'
 import type { Random } from '../../ports/random.ts'
 import type { RequestRouter } from '../../ports/request-router.ts'
+import { ClusterDoor } from './cluster/cluster-door.ts'
+import { ClusterShape } from './cluster/cluster-shape.ts'
 import { CommandBuilder } from './command-builder.ts'
 import { makeCommands } from './commands.ts'
 import { RespConnection } from './connection.ts'
@@ -49,7 +51,9 @@ export class RespServer implements Door {
   readonly logger: Logger
   readonly router: RequestRouter
   readonly bus: MessageBus
-  readonly subscriptions = new Subscriptions()
+  readonly subscriptions: Subscriptions
+  readonly shape: ClusterShape | null
+  readonly cluster: ClusterDoor | null
   readonly builder = new CommandBuilder()
   readonly pool = new RequestPool()
   readonly output = new OutputBuffer()
@@ -63,6 +67,7 @@ export class RespServer implements Door {
   stats: RespServerStats = newStats()
 
   readonly #network: Network
+  readonly #table: CommandTable
   readonly #dispatcher: Dispatcher
   readonly #connections = new Set<RespConnection>()
   #options: RespServerOptions
@@ -76,6 +81,8 @@ export class RespServer implements Door {
   #idleTimer: Timer | null = null
   #graceTimer: Timer | null = null
   #stopping = false
+  /** They share its settings. */
+  readonly #others: Door[] = []
   readonly #flushAll = (): void => this.#flushDirty()
 
   constructor(
@@ -92,17 +99,27 @@ export class RespServer implements Door {
     this.random = random
     this.router = router
     this.bus = bus
-    bus.setReceiver((channel, message) => this.subscriptions.deliver(channel, message))
     this.logger = logger
     this.#options = { ...DEFAULT_RESP_OPTIONS, ...settings }
-    this.config = newDoorConfig(this.#options)
+    const { view, places, beside } = this.#options
+    this.subscriptions = beside?.subscriptions ?? new Subscriptions()
+    if (beside === null) bus.setReceiver((...message) => this.#receive(...message))
+    this.config = beside?.config ?? newDoorConfig(this.#options)
+    assert(places === null || view !== null, 'RespServer: Redis Cluster without a cluster')
+    this.shape = view === null ? null : (beside?.shape ?? new ClusterShape(view))
+    this.cluster = places === null || view === null ? null : new ClusterDoor(this, view, places)
     this.requestLimits = { maxRequestBytes: this.config.maxRequestBytes, maxWords: MAX_WORDS }
     this.startedAtMs = clock.monotonicMs()
     this.measures = new Measures(this)
     this.gates = new Gates(this)
     this.runId = Array.from({ length: 5 }, () => random.u32().toString(16).padStart(8, '0')).join('')
-    this.#dispatcher = new Dispatcher(this, new CommandTable(this.commands))
-    this.configChanged()
+    this.#table = new CommandTable(this.commands)
+    this.#dispatcher = new Dispatcher(this, this.#table)
+    if (beside === null) this.configChanged()
+    else {
+      beside.addDoor(this)
+      this.settingsChanged()
+    }
   }
 
   get options(): RespServerOptions {
@@ -139,6 +156,7 @@ export class RespServer implements Door {
     assert(!this.#stopping, 'RespServer.stop: stopped before')
     this.#stopping = true
     this.gates.close()
+    this.cluster?.close()
     this.#idleTimer?.cancel()
     const closeConnections = (): void => {
       this.#stopped = done
@@ -174,6 +192,10 @@ export class RespServer implements Door {
     this.#roomTimer ??= this.clock.setTimer(ROOM_POLL_MS, () => this.#askAgain())
   }
 
+  findCommand(bytes: Uint8Array, from: number, to: number): DoorCommand | null {
+    return this.#table.find(bytes, from, to)
+  }
+
   forget(connection: RespConnection): void {
     this.#connections.delete(connection)
     this.#stopWhenEmpty()
@@ -189,10 +211,21 @@ export class RespServer implements Door {
   }
 
   configChanged(): void {
+    const { beside } = this.#options
+    if (beside !== null) return beside.configChanged()
+    this.settingsChanged()
+    for (const door of this.#others) door.settingsChanged()
+    listenByFlags(this)
+  }
+
+  addDoor(door: Door): void {
+    this.#others.push(door)
+  }
+
+  settingsChanged(): void {
     this.requestLimits.maxRequestBytes = this.config.maxRequestBytes
     this.measures.configChanged()
     this.gates.configChanged()
-    listenByFlags(this)
     this.#watchIdle()
   }
 
@@ -207,6 +240,10 @@ export class RespServer implements Door {
       this.scheduleFlush()
       this.#watchIdle()
     })
+  }
+
+  #receive(channel: Uint8Array, message: Uint8Array, sharded: boolean): number {
+    return sharded ? this.subscriptions.deliverSharded(channel, message) : this.subscriptions.deliver(channel, message)
   }
 
   #accept(socket: Connection): void {

@@ -46,18 +46,18 @@ const NOT_AN_INTEGER = errorReply('ERR value is not an integer or out of range')
 const DEFAULT_COUNT = 10
 /** Of one SCAN: where slots are spread over many groups and hold nothing, more would make the caller wait. */
 const MAX_STEPS_OF_SCAN = 16
-const KEYS_PER_STEP = 2048
+export const KEYS_PER_STEP = 2048
 /** A step looks at no more keys than this, whatever COUNT says. */
 const MAX_COUNT = 4096
 /** RANDOMKEY chooses among so many neighbours: keys far from their predecessor are else chosen too often. */
 const RANDOM_SAMPLE = 32
 const FIRST_PLACE: Place = { slot: 0, position: 0 }
-const NO_FILTER: Filter = { pattern: null, type: null }
+export const NO_FILTER: Filter = { pattern: null, type: null }
 
 /** What a walk does with the keys of a step; it returns the whole reply, or where to go on. */
 type StepTaken = (keys: readonly Uint8Array[], next: Place) => Uint8Array | Place
 
-class Walk implements ReplySink {
+export class Walk implements ReplySink {
   readonly #connection: RespConnection
   readonly #whole: Request
   readonly #filter: Filter
@@ -71,6 +71,11 @@ class Walk implements ReplySink {
     this.#filter = filter
     this.#count = count
     this.#taken = taken
+  }
+
+  /** There is nothing to walk over. */
+  end(reply: Uint8Array): void {
+    this.#connection.settle(this.#whole, reply)
   }
 
   step(from: Place): void {
@@ -97,6 +102,14 @@ class Walk implements ReplySink {
   }
 }
 
+/** On the port that speaks Redis Cluster a walk is over what this node leads: from there on. */
+function nextHere({ cluster, router }: Door, place: Place): Place {
+  if (cluster === null) return place
+  let { slot } = place
+  while (slot < router.slotCount && !cluster.leads(asSlotId(slot))) slot++
+  return slot === place.slot ? place : { slot, position: 0 }
+}
+
 // --- SCAN -------------------------------------------------------------------------------------------------------
 
 export function runScan(door: Door, connection: RespConnection): boolean {
@@ -106,8 +119,9 @@ export function runScan(door: Door, connection: RespConnection): boolean {
     connection.answer(parsed)
     return true
   }
-  const from = placeOf(parsed.cursor, slotCount)
-  if (from === null) {
+  const asked = placeOf(parsed.cursor, slotCount)
+  const from = asked === null ? null : nextHere(door, asked)
+  if (from === null || from.slot >= slotCount) {
     connection.answer(scanReply(0n, []))
     return true
   }
@@ -115,9 +129,10 @@ export function runScan(door: Door, connection: RespConnection): boolean {
   let steps = 0
   const walk = new Walk(connection, parsed.filter, parsed.count, (keys, next) => {
     steps++
-    const cursor = cursorOf(next, slotCount)
+    const place = nextHere(door, next)
+    const cursor = cursorOf(place, slotCount)
     // Slots without keys are passed by here: an empty reply with a cursor helps nobody.
-    return keys.length > 0 || cursor === 0n || steps === MAX_STEPS_OF_SCAN ? scanReply(cursor, keys) : next
+    return keys.length > 0 || cursor === 0n || steps === MAX_STEPS_OF_SCAN ? scanReply(cursor, keys) : place
   })
   walk.step(from)
   return true
@@ -189,9 +204,12 @@ export function runKeys(door: Door, connection: RespConnection): boolean {
       bytes += key.length
     }
     if (bytes > limitBytes) return errorReply(`ERR the keys are more than ${limitBytes} bytes together: use SCAN`)
-    return next.slot < door.router.slotCount ? next : arrayReply(found)
+    const place = nextHere(door, next)
+    return place.slot < door.router.slotCount ? place : arrayReply(found)
   })
-  walk.step(FIRST_PLACE)
+  const from = nextHere(door, FIRST_PLACE)
+  if (from.slot < door.router.slotCount) walk.step(from)
+  else walk.end(arrayReply([]))
   return true
 }
 
@@ -208,15 +226,21 @@ export function runRandomKey(door: Door, connection: RespConnection): boolean {
     for (const key of keys) found.push(key)
     const around = wrapped && (next.slot > start.slot || (next.slot === start.slot && next.position >= start.position))
     if (found.length < RANDOM_SAMPLE && !around) {
-      if (next.slot < slotCount) return next
-      if (!wrapped) {
+      const place = nextHere(door, next)
+      if (place.slot < slotCount) return place
+      const first = nextHere(door, FIRST_PLACE)
+      if (!wrapped && first.slot < slotCount) {
         wrapped = true
-        return FIRST_PLACE
+        return first
       }
     }
     return found.length === 0 ? NULL_REPLY : found[below(door.random, found.length)]
   })
-  walk.step(start)
+  const later = nextHere(door, start)
+  const from = later.slot < slotCount ? later : nextHere(door, FIRST_PLACE)
+  wrapped = from !== later
+  if (from.slot < slotCount) walk.step(from)
+  else walk.end(NULL_REPLY)
   return true
 }
 

@@ -87,7 +87,9 @@ export class SlotLanes {
     request.called = true
     if (request.write) {
       lane.writes++
-      this.#router.write(request.slot, request.command, request.done)
+      const { identity, slot, command, done } = request
+      if (identity === null) this.#router.write(slot, command, done)
+      else this.#router.writeAs(identity, slot, command, done)
     } else {
       lane.reads++
       this.#router.read(request.slot, request.command, request.level, lane.writes > 0, request.done)

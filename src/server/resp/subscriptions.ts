@@ -5,13 +5,14 @@
 import { latin1Bytes, latin1Text } from '../../base/bytes.ts'
 import { globMatches } from '../../base/glob.ts'
 import { bulkReply, bulkText, pushReply } from '../../protocol/resp-reply.ts'
+import type { ClientState } from './client-state.ts'
 import type { RespConnection } from './connection.ts'
 
 /** Channels and patterns of one client, and of all clients of the door. */
 export const MAX_SUBSCRIPTIONS_OF_CLIENT = 100_000
 const MAX_SUBSCRIPTIONS = 2_000_000
 
-export type SubscriptionKind = 'channel' | 'pattern'
+export type SubscriptionKind = 'channel' | 'pattern' | 'shard'
 
 interface Pattern {
   readonly bytes: Uint8Array
@@ -21,13 +22,16 @@ interface Pattern {
 interface OwnNames {
   readonly channel: Set<string>
   readonly pattern: Set<string>
+  readonly shard: Set<string>
 }
 
 const MESSAGE = bulkText('message')
 const PMESSAGE = bulkText('pmessage')
+const SMESSAGE = bulkText('smessage')
 
 export class Subscriptions {
   readonly #channels = new Map<string, Set<RespConnection>>()
+  readonly #shardChannels = new Map<string, Set<RespConnection>>()
   readonly #patterns = new Map<string, Pattern>()
   readonly #own = new Map<RespConnection, OwnNames>()
   #count = 0
@@ -37,15 +41,17 @@ export class Subscriptions {
     const own = this.#namesOf(connection)
     if (own[kind].has(name)) return true
     const { client } = connection
-    if (client.channels + client.patterns >= MAX_SUBSCRIPTIONS_OF_CLIENT || this.#count >= MAX_SUBSCRIPTIONS) {
+    if (
+      client.channels + client.patterns + client.shardChannels >= MAX_SUBSCRIPTIONS_OF_CLIENT ||
+      this.#count >= MAX_SUBSCRIPTIONS
+    ) {
       this.#forgetIfNone(connection, own)
       return false
     }
     this.#count++
     own[kind].add(name)
     this.#clientsOf(kind, name).add(connection)
-    if (kind === 'channel') client.channels++
-    else client.patterns++
+    this.#countOf(client, kind, 1)
     return true
   }
 
@@ -53,22 +59,18 @@ export class Subscriptions {
     const own = this.#own.get(connection)
     if (own === undefined || !own[kind].delete(name)) return
     this.#count--
-    if (kind === 'channel') {
-      connection.client.channels--
-      const clients = this.#channels.get(name)
-      clients?.delete(connection)
-      if (clients?.size === 0) this.#channels.delete(name)
-    } else {
-      connection.client.patterns--
-      const clients = this.#patterns.get(name)?.clients
-      clients?.delete(connection)
-      if (clients?.size === 0) this.#patterns.delete(name)
+    this.#countOf(connection.client, kind, -1)
+    const clients = this.#clientsOf(kind, name)
+    clients.delete(connection)
+    if (clients.size === 0) {
+      if (kind === 'pattern') this.#patterns.delete(name)
+      else this.#channelsOf(kind).delete(name)
     }
     this.#forgetIfNone(connection, own)
   }
 
   removeAll(connection: RespConnection): void {
-    for (const kind of ['channel', 'pattern'] as const) {
+    for (const kind of ['channel', 'pattern', 'shard'] as const) {
       for (const name of this.names(kind, connection)) this.remove(kind, connection, name)
     }
   }
@@ -78,13 +80,22 @@ export class Subscriptions {
   }
 
   /** Channels with subscribers, those that match. */
-  channels(pattern: Uint8Array | null): string[] {
-    const names = [...this.#channels.keys()]
+  channels(pattern: Uint8Array | null, kind: 'channel' | 'shard' = 'channel'): string[] {
+    const names = [...this.#channelsOf(kind).keys()]
     return pattern === null ? names : names.filter((name) => globMatches(pattern, latin1Bytes(name)))
   }
 
-  subscribersOf(channel: string): number {
-    return this.#channels.get(channel)?.size ?? 0
+  subscribersOf(channel: string, kind: 'channel' | 'shard' = 'channel'): number {
+    return this.#channelsOf(kind).get(channel)?.size ?? 0
+  }
+
+  get shardChannelCount(): number {
+    return this.#shardChannels.size
+  }
+
+  /** Who listens to which shard channels. */
+  shardSubscribers(): Iterable<readonly [name: string, clients: ReadonlySet<RespConnection>]> {
+    return this.#shardChannels
   }
 
   get patternCount(): number {
@@ -110,25 +121,42 @@ export class Subscriptions {
     return receivers
   }
 
+  /** The same for a shard channel. */
+  deliverSharded(channel: Uint8Array, message: Uint8Array): number {
+    const clients = this.#count === 0 ? undefined : this.#shardChannels.get(latin1Text(channel))
+    return clients === undefined ? 0 : pushToAll(clients, [SMESSAGE, bulkReply(channel), bulkReply(message)])
+  }
+
+  #channelsOf(kind: 'channel' | 'shard'): Map<string, Set<RespConnection>> {
+    return kind === 'channel' ? this.#channels : this.#shardChannels
+  }
+
+  #countOf(client: ClientState, kind: SubscriptionKind, change: 1 | -1): void {
+    if (kind === 'channel') client.channels += change
+    else if (kind === 'pattern') client.patterns += change
+    else client.shardChannels += change
+  }
+
   #namesOf(connection: RespConnection): OwnNames {
     let own = this.#own.get(connection)
     if (own === undefined) {
-      own = { channel: new Set(), pattern: new Set() }
+      own = { channel: new Set(), pattern: new Set(), shard: new Set() }
       this.#own.set(connection, own)
     }
     return own
   }
 
   #forgetIfNone(connection: RespConnection, own: OwnNames): void {
-    if (own.channel.size + own.pattern.size === 0) this.#own.delete(connection)
+    if (own.channel.size + own.pattern.size + own.shard.size === 0) this.#own.delete(connection)
   }
 
   #clientsOf(kind: SubscriptionKind, name: string): Set<RespConnection> {
-    if (kind === 'channel') {
-      const known = this.#channels.get(name)
+    if (kind !== 'pattern') {
+      const channels = this.#channelsOf(kind)
+      const known = channels.get(name)
       if (known !== undefined) return known
       const clients = new Set<RespConnection>()
-      this.#channels.set(name, clients)
+      channels.set(name, clients)
       return clients
     }
     const known = this.#patterns.get(name)

@@ -39,6 +39,8 @@ export class Transaction {
   queuedBytes = 0
   /** Of the queued commands: NO_SLOT, a slot, or SEVERAL_SLOTS. */
   slot = NO_SLOT
+  /** The same in Redis Cluster's finer slots; kept on the port that speaks it. */
+  redisSlot = NO_SLOT
   hasDoorCommands = false
   /** Of what is queued: something writes; something may use more memory. */
   writes = false
@@ -60,6 +62,7 @@ export class Transaction {
     this.queue = []
     this.queuedBytes = 0
     this.slot = NO_SLOT
+    this.redisSlot = NO_SLOT
     this.hasDoorCommands = false
     this.writes = false
     this.takesMemory = false
