@@ -4,7 +4,9 @@
  *   base <- protocol <- ports <- {raft wal store kv transport metadata/tree} <- {replication metadata/embedded migration master} <- node <- server <- embedding <- {cli, index.ts}
  *
  * Rooms of one layer never import each other. platform/ and simulation/ implement ports and see everything below the
- * entry points; only entry points (embedding, cli, bench, chaos, simulation's main, tests) import them.
+ * entry points; only entry points (embedding, cli, client/index.ts, bench, chaos, simulation's main, tests) import them.
+ *
+ * client/ sees base, protocol and ports; its entry point wires network and clock.
  */
 const BELOW_NODE =
   'base protocol ports raft wal store kv transport metadata/tree metadata/embedded replication migration master'.split(
@@ -26,16 +28,18 @@ const LAYERS = [
   ['master', ['base', 'protocol', 'ports']],
   ['node', BELOW_NODE],
   ['server', [...BELOW_NODE, 'node']],
+  ['client', ['base', 'protocol', 'ports']],
 ]
 
 const PURE_ROOMS = LAYERS.map(([room]) => room)
 const TEST_FILES = '\\.(test|testkit)\\.ts$'
+const CLIENT_ENTRY = '^src/client/index\\.ts$'
 
 const layerRules = LAYERS.map(([room, below]) => ({
   name: `rooms-${room}`,
   comment: `${room}/ may import ${below.length === 0 ? 'no other room' : below.join(', ')}`,
   severity: 'error',
-  from: { path: `^src/${room}/`, pathNot: TEST_FILES },
+  from: { path: `^src/${room}/`, pathNot: [TEST_FILES, CLIENT_ENTRY] },
   to: { path: '^src/', pathNot: `^src/(${[room, ...below].join('|')})/` },
 }))
 
@@ -53,14 +57,14 @@ module.exports = {
       name: 'pure-rooms-are-pure',
       comment: 'no Node module and no package below the entry points: time, disk and network come through ports',
       severity: 'error',
-      from: { path: `^src/(${PURE_ROOMS.join('|')})/`, pathNot: TEST_FILES },
+      from: { path: `^src/(${PURE_ROOMS.join('|')})/`, pathNot: [TEST_FILES, CLIENT_ENTRY] },
       to: { dependencyTypes: ['core', 'npm', 'npm-dev', 'npm-no-pkg', 'npm-unknown'] },
     },
     {
       name: 'platform-for-entry-points',
       comment: 'only entry points and tests wire the real ports',
       severity: 'error',
-      from: { path: '^src/', pathNot: [`^src/(platform|embedding|cli|bench|chaos)/`, TEST_FILES] },
+      from: { path: '^src/', pathNot: [`^src/(platform|embedding|cli|bench|chaos)/`, CLIENT_ENTRY, TEST_FILES] },
       to: { path: '^src/platform/' },
     },
     {
@@ -68,6 +72,20 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/platform/', pathNot: TEST_FILES },
       to: { path: '^src/(embedding|cli|bench|chaos|simulation)/' },
+    },
+    {
+      name: 'client-for-programs',
+      comment: 'the client is used by programs; nothing below them needs one',
+      severity: 'error',
+      from: { path: '^src/', pathNot: ['^src/(client|cli|bench|chaos)/', TEST_FILES] },
+      to: { path: '^src/client/' },
+    },
+    {
+      name: 'client-entry-wires-ports',
+      comment: 'network and clock, and never the disk or LMDB',
+      severity: 'error',
+      from: { path: CLIENT_ENTRY },
+      to: { path: '^src/', pathNot: '^src/(client/|base/|ports/|platform/node-(network|clock)\\.ts$)' },
     },
     {
       name: 'embedding-sees-no-program',

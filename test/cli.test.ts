@@ -175,6 +175,30 @@ describe('lines from a pipe', () => {
   })
 })
 
+test('a leader that is killed meanwhile costs commands of one slot nothing', async () => {
+  const key = 'piped-through-a-kill'
+  const victim = await cluster.leader(cluster.groupOf(key))
+  const addresses = [1, 2, 3].filter((id) => id !== victim).map((id) => cluster.address(id))
+  const child = spawn(process.execPath, [MAIN, 'cli', '--addr', addresses.join(',')], { stdio: 'pipe' })
+  const end = finished(child, 40_000)
+  let answers = ''
+  child.stdout.on('data', (chunk) => {
+    answers += chunk
+  })
+  const lines = (count: number): string => `INCR ${key}\n`.repeat(count)
+  child.stdin.write(lines(50))
+  await eventually('the first answers', 10_000, () => answers.startsWith('1\n2\n'))
+  try {
+    child.stdin.end(lines(150))
+    await cluster.kill(victim)
+    const { code, stdout, stderr } = await end
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toBe(Array.from({ length: 200 }, (_, i) => `${i + 1}\n`).join(''))
+  } finally {
+    await cluster.restart(victim)
+  }
+})
+
 describe.skipIf(!HAS_TMUX)('in a terminal', () => {
   const terminals: Terminal[] = []
   const history = join(DIRECTORY, 'history')
@@ -252,8 +276,9 @@ describe.skipIf(!HAS_TMUX)('in a terminal', () => {
     await terminal.sees(`${prompt} put x "never^C\n${prompt}`)
     terminal.enter('client pause 600000 write')
     await terminal.sees(`OK\n${prompt}`)
-    terminal.enter('put x 1')
-    await terminal.sees(`${prompt} put x 1`)
+    // On this node, which a command of one slot need not ask.
+    terminal.enter('publish news 1')
+    await terminal.sees(`${prompt} publish news 1`)
     terminal.press('C-c')
     await terminal.sees(/\(error\) stopped waiting.*\n127\.0\.0\.1:\d+>$/)
     terminal.enter('get x')

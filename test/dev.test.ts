@@ -38,7 +38,7 @@ describe('a cluster starts', () => {
           id,
           pid: expect.any(Number),
           resp: `127.0.0.1:${port + 10 * (id - 1)}`,
-          cluster: null,
+          cluster: `127.0.0.1:${port + 10 * (id - 1) + 1}`,
           http: null,
           grpc: null,
           peer: `127.0.0.1:${port + 10 * (id - 1) + 4}`,
@@ -47,9 +47,9 @@ describe('a cluster starts', () => {
         })),
         groups: [
           { id: 1, leader: expect.any(Number), replicas: [1, 2, 3], weight: 10, slots: 512 },
-          { id: 2, leader: expect.any(Number), replicas: [2, 3, 1], weight: 10, slots: 512 },
+          { id: 2, leader: expect.any(Number), replicas: [1, 2, 3], weight: 10, slots: 512 },
         ],
-        masters: null,
+        masters: [1, 2, 3],
         zookeeper: null,
       })
       expect(isAbsolute(ready.data)).toBe(true)
@@ -107,7 +107,7 @@ describe('data is kept', () => {
 
       const second = await startCluster({ data, port: first.port(1) })
       try {
-        expect(second.ready.groups.map(({ slots }) => slots)).toEqual([21, 21, 22])
+        expect(second.ready.groups.map(({ slots }) => slots)).toEqual([22, 21, 21])
         const again = await second.connect(3)
         for (let i = 0; i < 200; i++) expect(await again.call('GET', `key-${i}`)).toEqual(Buffer.from(`value-${i}`))
         again.close()
@@ -206,7 +206,7 @@ describe('what is in the way is named, in one line, with the mend', () => {
       expect([onFile.code, onFile.stderr.split('\n').length]).toEqual([2, 2])
       const absent = await quorate(['node', '--data', join(directory, 'absent')])
       expect(absent.code).toBe(2)
-      expect(absent.stderr).toMatch(/^quorate: no Quorate node in .*absent; make a cluster with `quorate dev/)
+      expect(absent.stderr).toMatch(/^quorate: no Quorate node in .*absent; .*--join.*--token/)
       expect(existsSync(join(directory, 'absent'))).toBe(false)
     }))
 
@@ -234,7 +234,7 @@ describe('what is in the way is named, in one line, with the mend', () => {
           /cluster.json has format 2, this version knows 1; run the/,
         ],
         [
-          () => rewrite(join(copy, 'node-2', 'identity.json'), '"format": 1', '"format": 7'),
+          () => rewrite(join(copy, 'node-2', 'identity.json'), '"format": 2', '"format": 7'),
           /identity.json has format 7, this version/,
         ],
         [
@@ -271,7 +271,7 @@ describe('what is in the way is named, in one line, with the mend', () => {
       [['dev', '--slots', '1000'], /--slots 1000 is no power of two/],
       [['dev', '--port', 'high'], /a whole number is wanted/],
       [['dev', '--nonsense'], /unknown option '--nonsense'/],
-      [['node', '--data', '/nowhere', '--join', 'a:1'], /--join is not built yet/],
+      [['node', '--data', '/nowhere', '--join', 'a:1'], /--join without --token/],
       [['frobnicate'], /unknown command 'frobnicate'/],
     ]
     for (const [args, message] of refused) {

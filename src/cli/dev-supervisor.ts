@@ -10,11 +10,13 @@ import { assert } from '../base/assert.ts'
 import { nodePort, respAddress } from '../embedding/cluster-shape.ts'
 import { type DevData, nodeDirectory } from '../embedding/dev-data.ts'
 import { fail, type Outcome, succeed } from '../platform/failure.ts'
-import { askStatus, leadersOf, type NodeView } from './cluster-status.ts'
+import { askStatus, type LedCluster, ledCluster, type NodeView } from './cluster-status.ts'
 import { lastWords, openNodeLog } from './node-log.ts'
 import { processesWithArguments, processMark } from './process-life.ts'
 
 const READY_WITHIN_MS = 30_000
+/** A thousand groups have a thousand base files to open on each node, and their status is long. */
+const READY_WITHIN_MS_PER_GROUP = 90
 const POLL_EVERY_MS = 50
 const STATUS_TIMEOUT_MS = 1_000
 const STOP_WITHIN_MS = 5_000
@@ -73,25 +75,25 @@ export class DevSupervisor {
     if (this.#steady) this.#onNodeEnd(node, how)
   }
 
-  /** Until every node answers and every group has a leader: group id -> node id. */
-  async waitUntilReady(signal: AbortSignal): Promise<Outcome<ReadonlyMap<number, number>>> {
-    const deadlineMs = performance.now() + READY_WITHIN_MS
-    const groupCount = this.data.shape.groups
+  /** Until every node answers and every group has a leader, the masters' own among them. */
+  async waitUntilReady(signal: AbortSignal): Promise<Outcome<LedCluster>> {
+    const { groups } = this.data.shape
+    const withinMs = READY_WITHIN_MS + groups * READY_WITHIN_MS_PER_GROUP
+    const deadlineMs = performance.now() + withinMs
     for (;;) {
       if (signal.aborted) return fail('interrupted', 'stopped before the cluster was ready', 'start it again')
       const dead = this.#nodes.find(({ child }) => hasEnded(child))
       if (dead !== undefined) return endedEarly(dead)
-      const statuses = await this.askAll()
-      const leaders = leadersOf(statuses)
-      if (!statuses.includes(null) && leaders.size === groupCount) {
+      const led = ledCluster(await this.askAll())
+      if (led !== null) {
         this.#steady = true
-        return succeed(leaders)
+        return succeed(led)
       }
       if (performance.now() > deadlineMs) {
-        const message = `no leader for every group within ${READY_WITHIN_MS / 1000} s`
+        const message = `no leader for every group within ${withinMs / 1000} s`
         return fail('not-ready', message, `read the nodes' logs: ${this.data.root}/node-*.log`)
       }
-      await delay(POLL_EVERY_MS)
+      await delay(POLL_EVERY_MS + groups)
     }
   }
 

@@ -77,7 +77,10 @@ class Batch {
 
   async begin(): Promise<ExitCode> {
     const opened = await this.#session.link.open()
-    if (opened.ok) return EXIT_GOOD
+    if (opened.ok) {
+      this.#session.useCluster()
+      return EXIT_GOOD
+    }
     await this.#write(
       resultOutput({ kind: 'failure', failure: opened.failure, isSetUp: true }, this.#format, this.#palette),
     )
@@ -104,7 +107,7 @@ class Batch {
   }
 
   async close(): Promise<void> {
-    this.#session.link.close()
+    this.#session.close()
     await this.#write({ stdout: '', stderr: '' })
   }
 

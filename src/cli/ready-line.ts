@@ -1,5 +1,6 @@
 /** What `quorate dev` prints once every group has a leader: one line of JSON for machines, a short page for people. */
-import { nodePort, peerAddress, respAddress } from '../embedding/cluster-shape.ts'
+import { clusterAddress, nodePort, peerAddress, respAddress } from '../embedding/cluster-shape.ts'
+import type { LedCluster } from './cluster-status.ts'
 import type { DevSupervisor } from './dev-supervisor.ts'
 
 /** A door that is not built yet is null. */
@@ -13,7 +14,7 @@ export interface ReadyLine {
     readonly id: number
     readonly pid: number
     readonly resp: string
-    readonly cluster: null
+    readonly cluster: string
     readonly http: null
     readonly grpc: null
     readonly peer: string
@@ -29,12 +30,13 @@ export interface ReadyLine {
     readonly weight: number
     readonly slots: number
   }>
-  readonly masters: null
+  /** Node ids. */
+  readonly masters: readonly number[]
   readonly zookeeper: null
 }
 
-export function readyLine(supervisor: DevSupervisor, leaders: ReadonlyMap<number, number>): ReadyLine {
-  const { root, shape, identities } = supervisor.data
+export function readyLine(supervisor: DevSupervisor, { groups, masters }: LedCluster): ReadyLine {
+  const { root, shape } = supervisor.data
   return {
     ready: true,
     pid: process.pid,
@@ -45,21 +47,15 @@ export function readyLine(supervisor: DevSupervisor, leaders: ReadonlyMap<number
       id: node.nodeId,
       pid: node.pid,
       resp: respAddress(shape, node.nodeId),
-      cluster: null,
+      cluster: clusterAddress(shape, node.nodeId),
       http: null,
       grpc: null,
       peer: peerAddress(shape, node.nodeId),
       data: node.directory,
       command: node.command,
     })),
-    groups: identities[0].groups.map((group) => ({
-      id: group.groupId,
-      leader: leaders.get(group.groupId) ?? 0,
-      replicas: group.replicas.map(({ nodeId }) => nodeId),
-      weight: group.weight,
-      slots: group.slots.reduce((sum, [first, last]) => sum + last - first + 1, 0),
-    })),
-    masters: null,
+    groups,
+    masters,
     zookeeper: null,
   }
 }
@@ -67,7 +63,7 @@ export function readyLine(supervisor: DevSupervisor, leaders: ReadonlyMap<number
 export function readyPage(supervisor: DevSupervisor, line: ReadyLine, elapsedMs: number): string {
   const { shape } = supervisor.data
   const lines = [
-    `Quorate is ready: ${shape.nodes} node(s), ${shape.groups} group(s) of ${shape.replicas} replica(s), ` +
+    `Quorate is ready: ${shape.nodes} node(s), ${line.groups.length} group(s) of ${shape.replicas} replica(s), ` +
       `${shape.slotCount} slots (${(elapsedMs / 1000).toFixed(1)} s)`,
     '',
     ...line.nodes.map((node) => {
@@ -77,6 +73,7 @@ export function readyPage(supervisor: DevSupervisor, line: ReadyLine, elapsedMs:
     }),
     '',
     `  connect   redis-cli -h ${shape.host} -p ${nodePort(shape, 1)}      (any Redis client, any node)`,
+    `  look      quorate admin status --addr ${respAddress(shape, 1)}`,
     `  data      ${line.data}      (kept over restarts; the nodes' logs are there too)`,
     `  stop      Ctrl-C, or kill ${line.pid}`,
     '',

@@ -18,7 +18,9 @@ let address: string
 /** By command line; null: no reply at all. */
 let replies: Map<string, string | null>
 let asked: string[]
+/** The prompt's own connections. */
 let sockets: Socket[]
+let allSockets: Socket[]
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'quorate-repl-'))
@@ -26,15 +28,18 @@ beforeEach(async () => {
   replies = new Map([['HELLO 3', '%1\r\n+proto\r\n:3\r\n']])
   asked = []
   sockets = []
+  allSockets = []
   server = createServer((socket) => {
-    sockets.push(socket)
+    allSockets.push(socket)
     // A request is an array of bulk strings, so the reply parser reads it too.
     const parser = new RespReplyParser()
     socket.on('error', () => {})
     socket.on('data', (chunk) => {
       for (const request of parser.push(chunk)) {
         const line = (request as Buffer[]).join(' ')
-        if (line !== 'HELLO 3') asked.push(line)
+        if (line === 'HELLO 3') sockets.push(socket)
+        // KV.TABLE: the prompt asks whether there is a cluster.
+        if (line !== 'HELLO 3' && line !== 'KV.TABLE') asked.push(line)
         const reply = replies.has(line) ? replies.get(line) : '+OK\r\n'
         if (typeof reply === 'string') socket.write(reply)
       }
@@ -47,7 +52,7 @@ beforeEach(async () => {
 
 afterEach(() => {
   server.close()
-  for (const socket of sockets) socket.destroy()
+  for (const socket of allSockets) socket.destroy()
   rmSync(directory, { recursive: true, force: true })
 })
 

@@ -86,6 +86,7 @@ class RunningRepl {
   async #begin(): Promise<void> {
     const opened = await this.#session.link.open()
     if (this.#isEnded) return
+    this.#session.useCluster()
     if (opened.ok) this.#print(`${this.#palette.dim(GREETING)}\n`)
     else {
       this.#show({ kind: 'failure', failure: opened.failure, isSetUp: true })
@@ -177,7 +178,7 @@ class RunningRepl {
   #leave(): void {
     this.#isEnded = true
     this.#options.signal.removeEventListener('abort', this.#abort)
-    this.#session.link.close()
+    this.#session.close()
     this.#end()
   }
 }

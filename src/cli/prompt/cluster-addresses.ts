@@ -18,6 +18,13 @@ export function parseAddresses(text: string): Outcome<readonly string[]> {
   return succeed(addresses)
 }
 
+/** As the client takes it: an IPv6 host in brackets again. */
+export function clientAddress(address: string): string {
+  const colon = address.lastIndexOf(':')
+  const host = address.slice(0, colon)
+  return host.includes(':') ? `[${host}]${address.slice(colon)}` : address
+}
+
 /** `host:port`, `[v6]:port`, `host`, `port`, `:port`. */
 function parseAddress(text: string): string | null {
   const found = /^(?:\[(?<v6>[0-9A-Fa-f:.]+)\]|(?<host>[^\s:/[\]]*))(?::(?<port>\d{1,5}))?$/.exec(text)

@@ -2,10 +2,13 @@
  * Commands of one user, one after the other, over the link: the prompt's own words, what a connection holds (a transaction, watched
  * keys, subscriptions, CLIENT REPLY), and what became of a command whose connection was lost.
  */
+
+import type { ReadLevel } from '../../client/index.ts'
 import { type Failure, fail, type Outcome } from '../../platform/failure.ts'
 import type { RespList, RespValue } from '../resp-value.ts'
 import { ClusterLink } from './cluster-link.ts'
 import { commandHelp } from './command-help.ts'
+import { DataCalls, failureOf } from './data-calls.ts'
 import type { Palette } from './palette.ts'
 import type { PromptConnection } from './prompt-connection.ts'
 import { type Shorthand, shorthandOf } from './shorthands.ts'
@@ -36,6 +39,7 @@ export interface SessionEvents {
 const SUBSCRIBING = new Set(['SUBSCRIBE', 'PSUBSCRIBE', 'SSUBSCRIBE'])
 const ANSWERED_BY_PUSH = new Set([...SUBSCRIBING, 'UNSUBSCRIBE', 'PUNSUBSCRIBE', 'SUNSUBSCRIBE'])
 const ENDS_TRANSACTION = new Set(['EXEC', 'DISCARD', 'RESET'])
+const STOPPED = 'stopped waiting'
 /** Replies that are text for people also where they come as plain strings. */
 const PAGES = /^(INFO|KV\.STATUS|CLIENT (LIST|INFO)|LATENCY (DOCTOR|GRAPH)|MEMORY DOCTOR)$/
 
@@ -43,6 +47,12 @@ export class CommandSession {
   readonly link: ClusterLink
   readonly #events: SessionEvents
   readonly #palette: Palette
+  readonly #addresses: readonly string[]
+  #data = new DataCalls()
+  /** Ends the data command under way. */
+  #dataCall: AbortController | null = null
+  /** Of the connection, as KV.READ set it. */
+  #level: ReadLevel = 'linearizable'
   #inTransaction = false
   #isWatching = false
   /** The connection was lost in the middle of one: its commands must not run one by one. */
@@ -55,6 +65,7 @@ export class CommandSession {
   constructor(addresses: readonly string[], palette: Palette, events: SessionEvents) {
     this.#events = events
     this.#palette = palette
+    this.#addresses = addresses
     this.link = new ClusterLink(addresses, {
       push: (value) => {
         if (!this.#isUnsubscribing) events.push(value)
@@ -62,6 +73,16 @@ export class CommandSession {
       lost: () => this.#onLost(),
       notice: (text) => events.notice(text),
     })
+  }
+
+  /** For a session that lasts: data commands go by the cluster's client from when that is there. */
+  useCluster(): void {
+    void this.#data.open(this.#addresses)
+  }
+
+  close(): void {
+    this.#data.close()
+    this.link.close()
   }
 
   /** As the prompt shows it: begun, or gone with its connection and not yet given up by the user. */
@@ -91,7 +112,12 @@ export class CommandSession {
   /** Stops waiting for the command under way; its run() then ends with a failure. */
   stopWaiting(): void {
     this.#isStopped = true
-    this.link.drop()
+    if (this.#dataCall === null) return this.link.drop()
+    this.#dataCall.abort()
+    // Its connections go: what a server has not begun is then never begun.
+    this.#data.close()
+    this.#data = new DataCalls()
+    this.useCluster()
   }
 
   /** Ends all subscriptions; where that fails, the connection is gone and they with it. */
@@ -116,6 +142,7 @@ export class CommandSession {
       const mend = isOver ? 'begin it again' : 'end it with DISCARD, and begin again'
       return failed('lost-transaction', 'the transaction was lost with its connection; nothing of it was run', mend)
     }
+    if (this.#isDataCommand(name, words)) return this.#sendData(words, shorthand)
     const opened = await this.link.open()
     if (!opened.ok) return { kind: 'failure', failure: opened.failure, isSetUp: true }
     this.#isStopped = false
@@ -126,7 +153,7 @@ export class CommandSession {
     }
     try {
       const value = await connection.call(words, ANSWERED_BY_PUSH.has(name))
-      this.#follow(name, words.length, value)
+      this.#follow(name, words, value)
       if (value.kind === 'push') return { kind: 'silent' }
       return { kind: 'reply', value, shorthand, isPage: PAGES.test(name) || PAGES.test(`${name} ${second}`) }
     } catch (error) {
@@ -135,13 +162,35 @@ export class CommandSession {
     }
   }
 
+  /** It needs nothing of what this connection holds. */
+  #isDataCommand(name: string, words: readonly Buffer[]): boolean {
+    const isPlain = !this.#inTransaction && !this.#isWatching && !this.#isSubscribed && this.#replies === 'on'
+    return isPlain && this.#data.takes(name, words)
+  }
+
+  async #sendData(words: readonly Buffer[], shorthand: Shorthand | null): Promise<Result> {
+    const abort = new AbortController()
+    this.#dataCall = abort
+    this.#isStopped = false
+    try {
+      const value = await this.#data.run(words, this.#level, abort.signal)
+      return { kind: 'reply', value, shorthand, isPage: false }
+    } catch (error) {
+      return { kind: 'failure', failure: this.#isStopped ? noReply(words, STOPPED) : failureOf(error), isSetUp: false }
+    } finally {
+      this.#dataCall = null
+    }
+  }
+
   /** Keeps in step with what the connection holds. */
-  #follow(name: string, wordCount: number, value: RespValue): void {
+  #follow(name: string, words: readonly Buffer[], value: RespValue): void {
     const isOk = value.kind === 'simple' && value.text === 'OK'
     if (name === 'MULTI' && isOk) this.#inTransaction = true
     if (name === 'WATCH' && isOk) this.#isWatching = true
     if (name === 'UNWATCH' && isOk) this.#isWatching = false
-    if (ENDS_TRANSACTION.has(name) && wordCount === 1) {
+    if (name === 'KV.READ' && isOk) this.#level = words[1].toString('latin1').toLowerCase() as ReadLevel
+    if (name === 'RESET' && value.kind === 'simple') this.#level = 'linearizable'
+    if (ENDS_TRANSACTION.has(name) && words.length === 1) {
       this.#inTransaction = false
       this.#isWatching = false
     }
@@ -163,13 +212,8 @@ export class CommandSession {
   }
 
   #unanswered(words: readonly Buffer[], { address }: PromptConnection, error: Error): Failure {
-    const name = words[0].toString('latin1').toUpperCase()
-    const why = this.#isStopped ? 'stopped waiting' : `the connection to ${address} was lost before the reply came`
-    const cause = this.#isStopped ? '' : ` (${error.message})`
-    if (isReadOnly(words))
-      return { code: 'no-reply', message: `${why}${cause}`, mend: `ask again: ${name} changes nothing` }
-    const mend = 'look before you send it again'
-    return { code: 'uncertain', message: `${why}${cause}: ${name} may or may not have happened`, mend }
+    if (this.#isStopped) return noReply(words, STOPPED)
+    return noReply(words, `the connection to ${address} was lost before the reply came (${error.message})`)
   }
 
   #onLost(): void {
@@ -178,8 +222,16 @@ export class CommandSession {
     this.#isWatching = false
     this.#isSubscribed = false
     this.#replies = 'on'
+    this.#level = 'linearizable'
     this.#events.lost()
   }
+}
+
+function noReply(words: readonly Buffer[], why: string): Failure {
+  const name = words[0].toString('latin1').toUpperCase()
+  if (isReadOnly(words)) return { code: 'no-reply', message: why, mend: `ask again: ${name} changes nothing` }
+  const mend = 'look before you send it again'
+  return { code: 'uncertain', message: `${why}: ${name} may or may not have happened`, mend }
 }
 
 function helpResult(help: Outcome<string>): Result {

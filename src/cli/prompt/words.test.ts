@@ -83,7 +83,7 @@ test('help of a command says what the table says', () => {
   expect(help('object')).toMatch(/subcommands:\n {4}OBJECT ENCODING {4}Return the encoding/)
   expect(help('unwatch')).toContain('no arguments')
   expect(help('@transactions').split('\n')).toHaveLength(5)
-  expect(help()).toContain('Groups: @bitmap @connection')
+  expect(help()).toContain('Groups: @bitmap @cluster @connection')
 })
 
 test('help of what is not there leads on', () => {
