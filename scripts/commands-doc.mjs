@@ -12,6 +12,7 @@ const GROUPS = [
   ['transactions', 'Transactions'],
   ['pubsub', 'Publish and subscribe'],
   ['connection', 'Connections'],
+  ['cluster', 'Redis Cluster'],
   ['server', 'The server'],
   ['scripting', 'Functions'],
   ['quorate', "Quorate's own"],

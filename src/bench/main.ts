@@ -5,10 +5,12 @@
 import { writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { BenchError, EXIT_FAILED_OPERATION, EXIT_GOOD } from './bench-error.ts'
+import { studyMigration } from './migration/study-migration.ts'
 import { type BenchOptions, type PeerName, parseOptions } from './options.ts'
 import { requirePrograms } from './programs.ts'
 import { type Row, rowsOf, tableOf } from './report.ts'
 import { measureShape } from './rounds.ts'
+import { studyScale } from './scale/study-scale.ts'
 import { shapesOf } from './scenarios.ts'
 import type { System } from './system.ts'
 import { EtcdSystem } from './systems/etcd.ts'
@@ -33,8 +35,16 @@ async function main(): Promise<number> {
   const workshop = new Workshop()
   clearOnSignals(workshop)
   try {
-    const rows = await measureAll(options, workshop)
-    print(rows, options.json)
+    const rows = options.scenarios.length === 0 ? [] : await measureAll(options, workshop)
+    const tables = rows.length === 0 ? [] : [tableOf(rows)]
+    const all: object[] = [...rows]
+    for (const name of options.studies) {
+      const study =
+        name === 'scale' ? await studyScale(workshop, options, say) : await studyMigration(workshop, options, say)
+      all.push(...study.rows)
+      tables.push(study.table)
+    }
+    print(all, tables, options.json)
     return EXIT_GOOD
   } catch (error) {
     const fallen = workshop.fallenServer()
@@ -83,16 +93,16 @@ function peerSystem(peer: PeerName, workshop: Workshop): System {
   }
 }
 
-function print(rows: readonly Row[], json: BenchOptions['json']): void {
-  const table = `${tableOf(rows)}\n`
+function print(rows: readonly object[], tables: readonly string[], json: BenchOptions['json']): void {
+  const text = `${tables.join('\n\n')}\n`
   if (json === null) {
-    process.stdout.write(table)
+    process.stdout.write(text)
     return
   }
   const line = `${JSON.stringify(rows)}\n`
   if (json !== true) writeFileSync(json, line)
   process.stdout.write(line)
-  process.stderr.write(table)
+  process.stderr.write(text)
 }
 
 function clearOnSignals(workshop: Workshop): void {

@@ -16,11 +16,22 @@ describe('parseOptions', () => {
   it('has its defaults', () => {
     expect(parseOptions([])).toEqual({
       scenarios: ['set', 'get', 'set-pipelined', 'get-pipelined'],
+      studies: [],
+      quick: false,
       against: [],
       groups: [1],
       rounds: 5,
       secondsPerRun: 5,
       json: null,
+    })
+  })
+
+  it('takes studies, alone or beside scenarios', () => {
+    expect(parseOptions(['scale'])).toMatchObject({ scenarios: [], studies: ['scale'] })
+    expect(parseOptions(['migration', 'get', 'scale', '--quick'])).toMatchObject({
+      scenarios: ['get'],
+      studies: ['migration', 'scale'],
+      quick: true,
     })
   })
 

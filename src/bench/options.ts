@@ -1,13 +1,16 @@
 /** The command line of the bench. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { setupError } from './bench-error.ts'
-import { isScenario, SCENARIO_NAMES, type ScenarioName } from './scenarios.ts'
+import { isScenario, isStudy, SCENARIO_NAMES, type ScenarioName, STUDY_NAMES, type StudyName } from './scenarios.ts'
 
 export const PEER_NAMES = ['etcd', 'redis', 'redis-wait'] as const
 export type PeerName = (typeof PEER_NAMES)[number]
 
 export interface BenchOptions {
   readonly scenarios: readonly ScenarioName[]
+  /** Of Quorate alone, each with a table of its own; only where they are named. */
+  readonly studies: readonly StudyName[]
+  readonly quick: boolean
   readonly against: readonly PeerName[]
   /** Counts of data groups of the Quorate clusters to measure; 1 is the one that is called "quorate" in the rows. Empty: peers only. */
   readonly groups: readonly number[]
@@ -24,7 +27,12 @@ const MAX_ROUNDS = 100
 export function parseOptions(words: readonly string[]): BenchOptions | null {
   const program = new Command('bench')
     .description('Measures Quorate, and the peers beside it, in interleaved rounds on this machine.')
-    .argument('[scenarios...]', `of ${SCENARIO_NAMES.join(', ')}; default all`, collectScenario, [])
+    .argument(
+      '[scenarios...]',
+      `of ${SCENARIO_NAMES.join(', ')} (default: these); ${STUDY_NAMES.join(', ')}`,
+      collectScenario,
+      [],
+    )
     .option('--against <peers>', `comma-separated, of ${PEER_NAMES.join(', ')}`, parsePeers, [])
     .option('--groups <counts>', 'Quorate with so many data groups; comma-separated', parseGroups, [1])
     .option('--peers-only', 'leave Quorate out')
@@ -51,9 +59,11 @@ export function parseOptions(words: readonly string[]): BenchOptions | null {
   if (options.peersOnly && options.against.length === 0) {
     throw setupError('--peers-only without --against leaves nothing to measure', 'name peers: --against etcd')
   }
-  const scenarios = program.processedArgs[0] as ScenarioName[]
+  const named = program.processedArgs[0] as (ScenarioName | StudyName)[]
   return {
-    scenarios: scenarios.length === 0 ? SCENARIO_NAMES : scenarios,
+    scenarios: named.length === 0 ? SCENARIO_NAMES : named.filter(isScenario),
+    studies: named.filter(isStudy),
+    quick: options.quick ?? false,
     against: options.against,
     groups: options.peersOnly ? [] : options.groups,
     rounds: options.rounds ?? (options.quick ? 3 : 5),
@@ -62,8 +72,10 @@ export function parseOptions(words: readonly string[]): BenchOptions | null {
   }
 }
 
-function collectScenario(word: string, before: ScenarioName[]): ScenarioName[] {
-  if (!isScenario(word)) throw new InvalidArgumentError(`Known: ${SCENARIO_NAMES.join(', ')}.`)
+function collectScenario(word: string, before: (ScenarioName | StudyName)[]): (ScenarioName | StudyName)[] {
+  if (!isScenario(word) && !isStudy(word)) {
+    throw new InvalidArgumentError(`Known: ${[...SCENARIO_NAMES, ...STUDY_NAMES].join(', ')}.`)
+  }
   return before.includes(word) ? before : [...before, word]
 }
 

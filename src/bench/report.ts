@@ -2,6 +2,7 @@
 import type { Measured } from './rounds.ts'
 import type { ScenarioName } from './scenarios.ts'
 import { median, rounded, type Spread, spread } from './statistics.ts'
+import { textTable } from './table.ts'
 
 export interface Row {
   readonly scenario: ScenarioName
@@ -73,7 +74,7 @@ function roundRatios(own: Measured, peer: Measured): number[] {
   return own.measurements.map((m, round) => m.opsPerSecond / peer.measurements[round].opsPerSecond)
 }
 
-function roundedSpread(full: Spread): Spread {
+export function roundedSpread(full: Spread): Spread {
   return { median: Math.round(full.median), min: Math.round(full.min), max: Math.round(full.max) }
 }
 
@@ -97,18 +98,12 @@ const COLUMNS: ReadonlyArray<readonly [title: string, cell: (row: Row) => string
 ]
 
 export function tableOf(rows: readonly Row[]): string {
-  const cells = [COLUMNS.map(([title]) => title), ...rows.map((row) => COLUMNS.map(([, cell]) => cell(row)))]
-  const widths = COLUMNS.map((_, column) => Math.max(...cells.map((line) => line[column].length)))
-  return cells
-    .map((line) =>
-      line
-        .map((cell, column) => cell.padEnd(widths[column]))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  return textTable(
+    COLUMNS.map(([title]) => title),
+    rows.map((row) => COLUMNS.map(([, cell]) => cell(row))),
+  )
 }
 
-function thousands(value: number): string {
+export function thousands(value: number): string {
   return value >= 10_000 ? `${(value / 1000).toFixed(1)}k` : String(value)
 }

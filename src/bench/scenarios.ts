@@ -32,3 +32,11 @@ export function shapesOf(scenarios: readonly ScenarioName[]): LoadShape[] {
 export function isScenario(name: string): name is ScenarioName {
   return SCENARIO_NAMES.some((known) => known === name)
 }
+
+/** Measurements of Quorate alone that are no rounds of one load. */
+export const STUDY_NAMES = ['scale', 'migration'] as const
+export type StudyName = (typeof STUDY_NAMES)[number]
+
+export function isStudy(name: string): name is StudyName {
+  return STUDY_NAMES.some((known) => known === name)
+}

@@ -65,6 +65,14 @@ export class Workshop {
     return child
   }
 
+  /** One of them, before the others. */
+  async stopServer(name: string): Promise<void> {
+    const at = this.#servers.findIndex((server) => server.name === name)
+    assert(at >= 0, `Workshop.stopServer: there is no ${name}`)
+    const [server] = this.#servers.splice(at, 1)
+    await stop(server.child)
+  }
+
   /** To be killed at the end if they are still there then. */
   watchOver(pids: readonly number[]): void {
     for (const pid of pids) {

@@ -29,22 +29,26 @@ export interface LeaderWatcher {
   onLeaderApplied(nodeId: number, group: GroupId): void
 }
 
+/** A replica has applied more, or begun again from its checkpoint. */
+export type AppliedWatcher = (host: SimHost, replica: RaftReplica) => void
+
 export class Invariants {
   readonly violations: string[] = []
   readonly coverage: Record<string, number> = {}
   readonly #cluster: SimCluster
   readonly #watcher: LeaderWatcher
+  readonly #onApplied: AppliedWatcher
   /** By group: what was applied at each index, by the first replica that applied it. */
-  readonly #history: Applied[][]
+  readonly #history: Applied[][] = []
   readonly #leaders = new Map<string, number>()
   /** The newest core of each replica, by node, group and replica id. */
   readonly #cores = new Map<string, RaftCore>()
   readonly #seen = new WeakMap<RaftReplica, Seen>()
 
-  constructor(cluster: SimCluster, watcher: LeaderWatcher) {
+  constructor(cluster: SimCluster, watcher: LeaderWatcher, onApplied: AppliedWatcher = () => {}) {
     this.#cluster = cluster
     this.#watcher = watcher
-    this.#history = Array.from({ length: cluster.groupCount + 1 }, () => [])
+    this.#onApplied = onApplied
   }
 
   /** Cheap: runs after every event. */
@@ -74,6 +78,7 @@ export class Invariants {
     if (replica.applied !== seen.applied) {
       this.#applied(`${host.nodeId}/${group}`, seen.applied, replica)
       seen.applied = replica.applied
+      this.#onApplied(host, replica)
       if (core.role === 'leader') this.#watcher.onLeaderApplied(host.nodeId, group)
     }
   }
@@ -108,7 +113,12 @@ export class Invariants {
 
   /** The highest index that any replica of the group has applied. */
   appliedMax(group: number): number {
-    return this.#history[group].length - 1
+    return this.#historyOf(group).length - 1
+  }
+
+  #historyOf(group: number): Applied[] {
+    this.#history[group] ??= []
+    return this.#history[group]
   }
 
   #newLeader(nodeId: number, group: GroupId, core: RaftCore): void {
@@ -120,7 +130,7 @@ export class Invariants {
       this.#violated(`election safety: nodes ${other} and ${nodeId} lead group ${group} in term ${core.term}`)
     }
     this.#leaders.set(key, nodeId)
-    const history = this.#history[group]
+    const history = this.#historyOf(group)
     // A leader of an older term may show late (its votes were under way for long): it owes nothing of what newer terms committed.
     let index = history.length - 1
     while (index > 0 && (history[index] === undefined || history[index].knownInTerm >= core.term)) index--
@@ -151,7 +161,7 @@ export class Invariants {
   #applied(name: string, before: number, replica: RaftReplica): void {
     const { core: log, group, applied: now } = replica
     if (now < before) return this.#violated(`state machine: ${name} went back from ${before} to ${now}`)
-    const history = this.#history[group]
+    const history = this.#historyOf(group)
     if (before > 0 && now >= log.firstIndex && before + 1 < log.firstIndex) this.#count('imagesInstalled')
     else if (before > 0 && now < log.firstIndex) this.#count('imagesInstalled')
     for (const entry of log.entries(asLogIndex(before + 1), asLogIndex(now))) {

@@ -4,14 +4,15 @@
  */
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker } from 'node:worker_threads'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { COMMANDS_BY_NAME } from '../protocol/command-table.ts'
 import { SIM_MUTATIONS } from './mutations.ts'
-import { runSeed, type SeedResult } from './run-seed.ts'
+import { RUN_KINDS, type RunKind, runSeed, type SeedResult } from './run-seed.ts'
 
 interface Job {
   readonly seed: number
   readonly mutation: string | null
+  readonly kind: RunKind | undefined
   readonly verbose: boolean
 }
 
@@ -21,6 +22,7 @@ interface Options {
   readonly minutes?: number
   readonly workers: number
   readonly mode: string
+  readonly kind?: RunKind
   readonly mutation?: string
   readonly listMutations: boolean
   readonly json: boolean
@@ -34,7 +36,7 @@ function work(): void {
     const log = (level: string) => (event: string, fields?: unknown) =>
       process.stderr.write(`${level} ${event} ${JSON.stringify(fields ?? {})}\n`)
     const logger = job.verbose ? { info: log('info'), warn: log('warn'), error: log('error') } : undefined
-    port.postMessage(runSeed(job.seed, { mutation, stopEarly: mutation !== undefined, logger }))
+    port.postMessage(runSeed(job.seed, { mutation, stopEarly: mutation !== undefined, logger }, job.kind))
   })
 }
 
@@ -138,7 +140,8 @@ function runWorker(take: () => number | null, onResult: (result: SeedResult) => 
         void worker.terminate().then(() => resolve())
         return
       }
-      const job: Job = { seed, mutation: options.mutation ?? null, verbose: options.seeds === 1 }
+      const { mutation = null, kind } = options
+      const job: Job = { seed, mutation, kind, verbose: options.seeds === 1 }
       worker.postMessage(job)
     }
     worker.on('message', (result: SeedResult) => {
@@ -189,6 +192,11 @@ async function main(): Promise<number> {
     .option('--minutes <m>', 'start no new seed after this long', Number)
     .option('--workers <w>', 'threads', whole, Math.max(1, availableParallelism()))
     .option('--mode <mode>', 'replication: raft', 'raft')
+    .addOption(
+      new Option('--kind <kind>', 'groups, cluster (default: by turns), or crash: one move and one fault').choices(
+        RUN_KINDS,
+      ),
+    )
     .option('--mutation <name>', 'put this known bug back in, and end when it is caught')
     .option('--list-mutations', 'name the known bugs', false)
     .option('--json', 'one line of JSON on stdout', false)

@@ -7,6 +7,8 @@ import type { NodeMutations } from '../node/node-config.ts'
 export interface SimMutation {
   readonly name: string
   readonly what: string
+  /** The runs that show it; `groups` unless said. */
+  readonly kind?: 'cluster'
   readonly node?: NodeMutations
   readonly checkpointNotAtomic?: boolean
 }
@@ -105,5 +107,107 @@ export const SIM_MUTATIONS: readonly SimMutation[] = [
     name: 'log-time-left-out',
     what: 'a restored replica starts log time afresh',
     node: { kv: { logTimeLeftOutOfCheckpoint: true } },
+  },
+  {
+    name: 'serve-before-enable',
+    what: 'a destination owns the slots from BEGIN on',
+    kind: 'cluster',
+    node: { kv: { servedFromBegin: true } },
+  },
+  {
+    name: 'enable-before-staged',
+    what: 'a destination enables before the last STAGE, and its log lets it',
+    kind: 'cluster',
+    node: { kv: { enabledBeforeStaged: true }, migration: { enableBeforeLastStage: true } },
+  },
+  {
+    name: 'serve-after-disable',
+    what: 'a source says that the slots are disabled, and serves on',
+    kind: 'cluster',
+    node: { kv: { disableNotApplied: true } },
+  },
+  {
+    name: 'forget-unchecked',
+    what: 'a source forgets its keys without CheckCommit',
+    kind: 'cluster',
+    node: { migration: { forgetWithoutAsking: true } },
+  },
+  {
+    name: 'drop-unasked',
+    what: 'a destination drops what it has staged when the source falls silent',
+    kind: 'cluster',
+    node: { migration: { dropWithoutAsking: true } },
+  },
+  {
+    name: 'sessions-not-moved',
+    what: 'a destination does not know which writes the source has run',
+    kind: 'cluster',
+    node: { kv: { sessionsNotMoved: true } },
+  },
+  {
+    name: 'tombstones-not-kept',
+    what: 'a key that is deleted during a move shows again at the destination',
+    kind: 'cluster',
+    node: { kv: { tombstonesNotKept: true } },
+  },
+  {
+    name: 'late-stage-taken',
+    what: 'a late or doubled STAGE is taken, whatever was staged since',
+    kind: 'cluster',
+    node: { kv: { stageCursorIgnored: true } },
+  },
+  {
+    name: 'slots-left-out',
+    what: 'checkpoints and images have the slots that the group began with',
+    kind: 'cluster',
+    node: { kv: { slotsLeftOutOfCheckpoint: true } },
+  },
+  {
+    name: 'moves-left-out',
+    what: 'checkpoints and images lack the open moves',
+    kind: 'cluster',
+    node: { kv: { movesLeftOutOfCheckpoint: true } },
+  },
+  {
+    name: 'slot-epoch-ignored',
+    what: 'a write runs wherever its slot is owned now',
+    kind: 'cluster',
+    node: { kv: { slotEpochIgnored: true } },
+  },
+  {
+    name: 'log-time-not-moved',
+    what: 'a destination starts from its own log time',
+    kind: 'cluster',
+    node: { kv: { logTimeNotMoved: true } },
+  },
+  {
+    name: 'master-unchecked',
+    what: 'a deposed master writes on, and leads while its session is in doubt',
+    kind: 'cluster',
+    node: { master: { writesUnchecked: true, leadsWhileSuspended: true } },
+  },
+  {
+    name: 'begin-out-of-turn',
+    what: 'a master sends BEGIN before the reconfigs that it follows have an outcome',
+    kind: 'cluster',
+    node: { master: { beginBeforePredecessor: true } },
+  },
+  {
+    name: 'published-early',
+    what: 'a master publishes a reconfig as done once both groups have begun',
+    kind: 'cluster',
+    node: { master: { publishBeforeEnable: true } },
+  },
+  {
+    name: 'outcome-remembered',
+    what: 'a master takes a reconfig for cancelled because it has asked for that',
+    kind: 'cluster',
+    node: { master: { outcomeFromMemory: true } },
+  },
+  {
+    name: 'view-late',
+    what: 'with members coming and going: a membership is in force only once committed, without guards',
+    kind: 'cluster',
+    node: { raft: { configurationLate: true } },
   },
 ]

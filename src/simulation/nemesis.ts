@@ -27,10 +27,18 @@ const KINDS = [
   'member',
   'diskError',
 ] as const
+/** With an operator about (operator.ts), members are its business; and disks may be slow or full. */
+export const CLUSTER_FAULTS: readonly FaultKind[] = [
+  ...KINDS.filter((kind) => kind !== 'member'),
+  'diskFull',
+  'diskSlow',
+]
+/** What a disk that is filled up has left, at most. */
+const FREE_BYTES_MAX = 512 * 1024
 /** What the simulated disk's errors say (sim-disk.ts). */
 const SIMULATED_ERROR = '(simulated)'
 
-export type FaultKind = (typeof KINDS)[number]
+export type FaultKind = (typeof KINDS)[number] | 'diskFull' | 'diskSlow'
 
 export class Nemesis {
   readonly #counts: Record<string, number> = {}
@@ -43,11 +51,11 @@ export class Nemesis {
   #meanGapMs: number
   #active = false
 
-  constructor(scheduler: Scheduler, cluster: SimCluster) {
+  constructor(scheduler: Scheduler, cluster: SimCluster, kinds: readonly FaultKind[] = KINDS) {
     this.#scheduler = scheduler
     this.#cluster = cluster
     this.#random = scheduler.random.fork()
-    const enabled = KINDS.filter(() => this.#random.chance(0.6))
+    const enabled = kinds.filter(() => this.#random.chance(0.6))
     this.#enabled = enabled.length > 0 ? [...enabled, 'crash'] : ['crash', 'isolate', 'heal']
     this.#churn = new MembershipChurn(scheduler, cluster, this.#random)
     this.#hunt = new LeaderHunt(scheduler, cluster, this.#random, {
@@ -102,6 +110,8 @@ export class Nemesis {
     })
     for (const host of this.#cluster.hosts) {
       host.disk.clearFaults()
+      host.disk.setCapacity(null)
+      host.disk.setSlowSyncChance(null)
       host.clock.setRate(1)
       if (host.state === 'paused') this.#cluster.resume(host)
       else if (host.state === 'down') this.#cluster.start(host)
@@ -168,7 +178,15 @@ export class Nemesis {
         return this.#churn.begin()
       case 'diskError':
         return host.disk.failOnce(this.#random.pick(['write', 'sync']), 'io')
+      case 'diskFull':
+        return this.#fillDisk(host)
+      case 'diskSlow':
+        return this.#slowDisk(host)
     }
+  }
+
+  crash(host: SimHost): void {
+    this.#crash(host)
   }
 
   #crash(host: SimHost, restartAfterMs = this.#drawOutageMs()): void {
@@ -198,6 +216,17 @@ export class Nemesis {
 
   #healLater(): void {
     this.#scheduler.after(this.#random.between(100, 5_000), 'heal', () => this.#cluster.network.heal())
+  }
+
+  /** Somebody else's files, for a while. */
+  #fillDisk(host: SimHost): void {
+    host.disk.setCapacity(host.disk.usedBytes() + this.#random.below(FREE_BYTES_MAX))
+    this.#scheduler.after(this.#random.between(500, 6_000), 'room again', () => host.disk.setCapacity(null))
+  }
+
+  #slowDisk(host: SimHost): void {
+    host.disk.setSlowSyncChance(this.#random.pick([0.2, 0.9]))
+    this.#scheduler.after(this.#random.between(500, 6_000), 'disk fast again', () => host.disk.setSlowSyncChance(null))
   }
 
   #transfer(): void {

@@ -22,11 +22,13 @@ const SPLIT_STEP: ReadonlyMap<string, number> = new Map([
 
 export class PossibleWorlds {
   readonly #slotCount: number
-  #worlds: readonly RedisModel[] = [new RedisModel({ expiry: 'open', roughTimes: true }, 2)]
+  #worlds: readonly RedisModel[]
   #doubtful = false
 
-  constructor(slotCount: number) {
+  /** `slotsMove`: at any time, so that EXEC may find a watched key changed that nobody has changed. */
+  constructor(slotCount: number, slotsMove = false) {
     this.#slotCount = slotCount
+    this.#worlds = [new RedisModel({ expiry: 'open', roughTimes: true, slotsMove }, 2)]
   }
 
   /** More than one state is possible: each reply may then be right for more than one reason. */
@@ -144,7 +146,7 @@ export class PossibleWorlds {
   #weigh(): void {
     this.#doubtful =
       this.#worlds.length > 1 ||
-      this.#worlds.some((world) => world.heldCount > 0 || world.watchedAbsent || world.shortLived().length > 0)
+      this.#worlds.some((world) => world.heldCount > 0 || world.watchMayFail || world.shortLived().length > 0)
   }
 }
 
@@ -157,8 +159,8 @@ function successors(world: RedisModel): RedisModel[] {
   }
   for (let i = 0; i < world.heldCount; i++) changed((twin) => twin.runHeld(i))
   for (const key of world.shortLived()) changed((twin) => twin.remove(key))
-  // An absent key's version is its slot's last delete: anybody's DEL there counts as a change.
-  if (world.watchedAbsent) changed((twin) => twin.spoilWatch())
+  // An absent key's version is its slot's last delete: anybody's DEL there counts as a change. A move changes the versions of all keys.
+  if (world.watchMayFail) changed((twin) => twin.spoilWatch())
   return found
 }
 

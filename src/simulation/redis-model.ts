@@ -43,6 +43,8 @@ export interface ModelOptions {
   readonly expiry: 'clock' | 'open'
   /** Numbers that hang on the clock stand as `:~1000s`, for whoever compares within a tolerance. */
   readonly roughTimes: boolean
+  /** A slot that moves takes another life, and with it its keys other versions. */
+  readonly slotsMove?: boolean
 }
 
 interface Connection {
@@ -178,10 +180,10 @@ export class RedisModel implements ModelKeys {
     this.#change({ dirty: true })
   }
 
-  /** Watched keys that are not there. */
-  get watchedAbsent(): boolean {
+  /** A watched key may count as changed though nobody has changed it: one that is not there, or whose slot may have moved. */
+  get watchMayFail(): boolean {
     const { watched, dirty } = this.#connection
-    return !dirty && [...watched].some((key) => this.find(key) === null)
+    return !dirty && [...watched].some((key) => this.#options.slotsMove === true || this.find(key) === null)
   }
 
   #change(part: Partial<Connection>): void {

@@ -15,9 +15,27 @@ describe('a seed', () => {
   })
 })
 
+describe('a seed with masters', () => {
+  it('replays exactly, and counts', () => {
+    const first = runSeed(2, {}, 'cluster')
+    expect(first.violations).toEqual([])
+    expect(first.tooLittle).toBeNull()
+    expect(first.operationsOk).toBeGreaterThanOrEqual(1_000)
+    expect(first.coverage['moves enabled']).toBeGreaterThanOrEqual(3)
+    expect(runSeed(2, {}, 'cluster')).toEqual(first)
+  }, 180_000)
+})
+
 describe('a mutation', () => {
   // The quickest ones to show; `npm run simulate -- --mutation NAME` has them all.
-  it.each(['apply-before-commit', 'retries-run-twice', 'watch-ignored'])(
+  it.each([
+    'apply-before-commit',
+    'retries-run-twice',
+    'watch-ignored',
+    'serve-before-enable',
+    'forget-unchecked',
+    'slots-left-out',
+  ])(
     '%s is caught',
     (name) => {
       const mutation = SIM_MUTATIONS.find((one) => one.name === name)

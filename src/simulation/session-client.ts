@@ -55,7 +55,7 @@ export class SessionClient extends WorkloadClient {
     this.#random = context.scheduler.random.fork()
     this.#elsewhere = new SimClient(context.scheduler, network, { ...settings, name: `${settings.name}b` }, () => {})
     this.#slotCount = slotCount
-    this.#worlds = new PossibleWorlds(slotCount)
+    this.#worlds = new PossibleWorlds(slotCount, context.options.slotsMove)
     this.#generator = new CommandGenerator(this.#random, {
       tagged: (name) => this.#tagged(name),
       spread: (name) => `${this.#own}${name}`,

@@ -3,11 +3,18 @@
  * server that runs for real (server/server-node.ts), RESP bytes included.
  */
 import { assert, present } from '../base/assert.ts'
-import type { GroupId } from '../base/brand.ts'
+import { asGroupId, asNodeId, type GroupId } from '../base/brand.ts'
 import { Prng } from '../base/prng.ts'
+import { genesisMembers, genesisOwners } from '../master/cluster-genesis.ts'
+import { tableRanges } from '../master/slot-table.ts'
+import { MASTERS_GROUP } from '../master/tree-layout.ts'
 import {
   DEFAULT_LIMITS,
   DEFAULT_TIMINGS,
+  type GroupGenesisConfig,
+  type IdentityChange,
+  type KnownNode,
+  type MastersPlace,
   type NodeConfig,
   type NodeLimits,
   type NodeMutations,
@@ -31,6 +38,8 @@ export interface SimClusterOptions {
   readonly groups: number
   readonly replicas: number
   readonly slotCount: number
+  /** Nodes that are masters, the first ones; 0: nobody is, and slots and groups stay as they begin. */
+  readonly masters?: number
   readonly timings?: Partial<NodeTimings>
   readonly limits?: Partial<NodeLimits>
   readonly mutations?: NodeMutations
@@ -41,9 +50,12 @@ export interface SimClusterOptions {
   readonly logger?: Logger
 }
 
+/** Of every node, and the token of those that join. */
+export const SIM_SECRET = 'ffeeddccbbaa99887766554433221100'
 export const DATA_DIRECTORY = '/data'
 /** The largest value must fit half of a log segment, and simulated segments are small. */
 const SIM_MAX_VALUE_BYTES = 64 * 1024
+const GENESIS_WEIGHT = 10
 /** Hosts with higher numbers than the nodes' are clients'. */
 export const FIRST_CLIENT_HOST = 1_000
 
@@ -62,6 +74,21 @@ export interface PlacedReplica {
   readonly replica: RaftReplica
 }
 
+/** What of a host outlives its processes, beside its files. */
+interface SimIdentity {
+  readonly nodes: readonly KnownNode[]
+  readonly groups: readonly GroupGenesisConfig[]
+  readonly masters?: MastersPlace
+}
+
+interface UnsavedChange {
+  readonly change: IdentityChange
+  readonly done: (error: string | null) => void
+}
+
+/** About as long as a file takes to be written, synced and renamed. */
+const SAVE_MS = 1
+
 export class SimHost {
   readonly nodeId: number
   readonly disk: SimDisk
@@ -69,14 +96,44 @@ export class SimHost {
   clock: SimClock
   state: HostState = 'down'
   server: ServerNode | null = null
-  genesis: 'new' | 'made' = 'new'
   incarnation = 0
+  #identity: SimIdentity
+  #unsaved: UnsavedChange[] = []
 
-  constructor(nodeId: number, clock: SimClock, disk: SimDisk, baseFiles: SimBaseFileStore) {
+  constructor(nodeId: number, clock: SimClock, disk: SimDisk, baseFiles: SimBaseFileStore, identity: SimIdentity) {
     this.nodeId = nodeId
     this.clock = clock
     this.disk = disk
     this.baseFiles = baseFiles
+    this.#identity = identity
+  }
+
+  get identity(): SimIdentity {
+    return this.#identity
+  }
+
+  /** Durable by the time of `done`, in the order of the calls. */
+  saveIdentity(change: IdentityChange, done: (error: string | null) => void): void {
+    this.#unsaved.push({ change, done })
+    if (this.#unsaved.length === 1) this.#saveNext()
+  }
+
+  /** The process ends: what it was about to save is saved or not. */
+  loseUnsaved(random: Prng): void {
+    for (const { change } of this.#unsaved.splice(0)) {
+      if (random.chance(0.5)) break
+      this.#identity = { ...this.#identity, ...change }
+    }
+  }
+
+  #saveNext(): void {
+    this.clock.setTimer(SAVE_MS, () => {
+      const saved = this.#unsaved.shift()
+      if (saved === undefined) return
+      this.#identity = { ...this.#identity, ...saved.change }
+      if (this.#unsaved.length > 0) this.#saveNext()
+      saved.done(null)
+    })
   }
 
   get node(): QuorateNode | null {
@@ -87,28 +144,51 @@ export class SimHost {
 export class SimCluster {
   readonly scheduler: Scheduler
   readonly network: SimNetwork
-  readonly hosts: readonly SimHost[]
+  readonly #hosts: SimHost[] = []
   /** Nodes that ended themselves, in order. The nemesis decides whether that was expected. */
   readonly ends: NodeEnd[] = []
   readonly #options: SimClusterOptions
-  readonly #configGroups: NodeConfig['groups']
 
   constructor(scheduler: Scheduler, network: SimNetwork, options: SimClusterOptions) {
     this.scheduler = scheduler
     this.network = network
     this.#options = options
-    const { random } = scheduler
-    this.hosts = Array.from({ length: options.nodes }, (_, i) => {
-      const clock = new SimClock(scheduler, {
-        label: `n${i + 1}`,
-        monotonicStartMs: random.below(1_000_000),
-        wallStartMs: 1_767_225_600_000 + random.below(options.clockSpreadMs + 1),
-        rate: 1 + (random.unit() * 2 - 1) * options.clockDrift,
-      })
-      const files = new SimBaseFileStore(scheduler, { checkpointNotAtomic: options.checkpointNotAtomic })
-      return new SimHost(i + 1, clock, new SimDisk(scheduler, random.fork()), files)
+    const nodes = Array.from({ length: options.nodes }, (_, i) => this.knownNode(i + 1))
+    const identity = { nodes, groups: genesisGroups(options) }
+    for (const { nodeId } of nodes) this.addHost(nodeId, identity)
+  }
+
+  get hosts(): readonly SimHost[] {
+    return this.#hosts
+  }
+
+  /** A machine that runs nothing yet. */
+  addHost(nodeId: number, identity: SimIdentity): SimHost {
+    const { clockSpreadMs, clockDrift, checkpointNotAtomic } = this.#options
+    const { random } = this.scheduler
+    const clock = new SimClock(this.scheduler, {
+      label: `n${nodeId}`,
+      monotonicStartMs: random.below(1_000_000),
+      wallStartMs: 1_767_225_600_000 + random.below(clockSpreadMs + 1),
+      rate: 1 + (random.unit() * 2 - 1) * clockDrift,
     })
-    this.#configGroups = genesisGroups(options)
+    const files = new SimBaseFileStore(this.scheduler, { checkpointNotAtomic })
+    const host = new SimHost(nodeId, clock, new SimDisk(this.scheduler, random.fork()), files, identity)
+    this.#hosts.push(host)
+    return host
+  }
+
+  /** As the cluster's records have it. */
+  knownNode(nodeId: number): KnownNode {
+    const { masters = 0 } = this.#options
+    const host = hostName(nodeId)
+    return {
+      nodeId,
+      peer: `${host}:7383`,
+      resp: `${host}:7379`,
+      cluster: `${host}:7380`,
+      roles: nodeId <= masters || nodeId > this.#options.nodes ? ['master', 'worker'] : ['worker'],
+    }
   }
 
   get groupCount(): number {
@@ -116,7 +196,7 @@ export class SimCluster {
   }
 
   respAddress(nodeId: number): string {
-    return `10.0.0.${nodeId}:7379`
+    return this.knownNode(nodeId).resp
   }
 
   clientNetwork(client: number): Network {
@@ -142,12 +222,7 @@ export class SimCluster {
         random: new Prng(random.u32()),
         usage: SIM_PROCESS_USAGE,
         logger: this.#options.logger ?? SILENT_LOGGER,
-        markGenesisMade: (done) => {
-          host.clock.setTimer(1, () => {
-            host.genesis = 'made'
-            done(null)
-          })
-        },
+        saveIdentity: (change, done) => host.saveIdentity(change, done),
         onFatal: (message) => this.#ended(host, message),
       },
       this.#configOf(host),
@@ -168,6 +243,7 @@ export class SimCluster {
     host.state = 'down'
     host.server = null
     host.clock.kill()
+    host.loseUnsaved(this.scheduler.random)
     host.disk.crash()
     host.baseFiles.crash()
     this.network.killNode(host.nodeId)
@@ -196,21 +272,23 @@ export class SimCluster {
 
   #configOf(host: SimHost): NodeConfig {
     const { slotCount, timings, limits, mutations } = this.#options
+    const self = this.knownNode(host.nodeId)
     return {
       dataDirectory: DATA_DIRECTORY,
-      host: `10.0.0.${host.nodeId}`,
+      host: hostName(host.nodeId),
       nodeId: host.nodeId,
       clusterId: '00112233445566778899aabbccddeeff',
       slotCount,
-      respAddress: this.respAddress(host.nodeId),
-      peerAddress: peerAddress(host.nodeId),
-      peers: this.hosts
-        .filter((other) => other !== host)
-        .map((other) => ({ nodeId: other.nodeId, peerAddress: peerAddress(other.nodeId) })),
-      groups: this.#configGroups,
+      respAddress: self.resp,
+      clusterAddress: self.cluster,
+      peerAddress: self.peer,
+      roles: self.roles,
+      secret: SIM_SECRET,
+      nodes: host.identity.nodes,
+      groups: host.identity.groups,
+      masters: host.identity.masters,
       hashKey: '0123456789abcdef',
       incarnation: host.incarnation,
-      genesis: host.genesis,
       timings: { ...DEFAULT_TIMINGS, ...timings },
       limits: { ...DEFAULT_LIMITS, maxValueBytes: SIM_MAX_VALUE_BYTES, ...limits },
       mutations,
@@ -228,22 +306,41 @@ export class SimCluster {
   }
 
   host(nodeId: number): SimHost {
-    return present(this.hosts[nodeId - 1], `no host ${nodeId}`)
+    return present(
+      this.#hosts.find((one) => one.nodeId === nodeId),
+      `no host ${nodeId}`,
+    )
   }
 }
 
-function peerAddress(nodeId: number): string {
-  return `10.0.0.${nodeId}:7383`
+function hostName(nodeId: number): string {
+  return `10.0.0.${nodeId}`
 }
 
-function genesisGroups(options: SimClusterOptions): NodeConfig['groups'] {
-  return Array.from({ length: options.groups }, (_, g) => {
-    const first = Math.floor((g * options.slotCount) / options.groups)
-    const last = Math.floor(((g + 1) * options.slotCount) / options.groups) - 1
-    const replicas = Array.from({ length: options.replicas }, (_, r) => ({
-      replicaId: r + 1,
-      nodeId: ((g + r) % options.nodes) + 1,
-    }))
-    return { groupId: g + 1, replicas, slots: [[first, last] as const], weight: 10 }
+function genesisGroups(options: SimClusterOptions): readonly GroupGenesisConfig[] {
+  const { groups, slotCount, nodes, replicas, masters = 0 } = options
+  if (masters > 0) return genesisWithMasters(options, masters)
+  return Array.from({ length: groups }, (_, g) => {
+    const first = Math.floor((g * slotCount) / groups)
+    const last = Math.floor(((g + 1) * slotCount) / groups) - 1
+    const members = Array.from({ length: replicas }, (_, r) => ({ replicaId: r + 1, nodeId: ((g + r) % nodes) + 1 }))
+    return { groupId: g + 1, replicas: members, slots: [[first, last] as const], weight: 10, made: false }
   })
+}
+
+/** What the tree of a new cluster says of its groups (master/cluster-genesis.ts). */
+function genesisWithMasters(
+  { groups, slotCount, nodes, replicas }: SimClusterOptions,
+  masters: number,
+): readonly GroupGenesisConfig[] {
+  const weights = Array.from({ length: groups }, (_, g) => ({ groupId: asGroupId(g + 1), weight: GENESIS_WEIGHT }))
+  const ranges = tableRanges(genesisOwners(slotCount, weights))
+  const membersOn = (nodeIds: readonly number[]) => genesisMembers(0, nodeIds.map(asNodeId))
+  const data = weights.map(({ groupId, weight }) => {
+    const on = Array.from({ length: replicas }, (_, r) => ((groupId - 1 + r) % nodes) + 1)
+    const slots = ranges.filter(({ group }) => group === groupId).map(({ range }) => range)
+    return { groupId, weight, slots, replicas: membersOn(on), made: false }
+  })
+  const own = membersOn(Array.from({ length: masters }, (_, i) => i + 1))
+  return [{ groupId: MASTERS_GROUP, weight: 0, slots: [], replicas: own, made: false }, ...data]
 }

@@ -79,6 +79,7 @@ export class SimDisk implements Disk {
   readonly #random: Prng
   readonly #options: SimDiskOptions
   #capacityBytes: number | null
+  #slowSyncChance: number
   #files = new Map<string, Inode>()
   #durableFiles = new Map<string, Inode>()
   #unsyncedNames: UnsyncedNames[] = []
@@ -93,6 +94,7 @@ export class SimDisk implements Disk {
     this.#random = random
     this.#options = { ...SIM_DISK_DEFAULTS, ...options }
     this.#capacityBytes = this.#options.capacityBytes
+    this.#slowSyncChance = this.#options.slowSyncChance
   }
 
   // What tests and the nemesis do.
@@ -135,6 +137,11 @@ export class SimDisk implements Disk {
 
   setCapacity(bytes: number | null): void {
     this.#capacityBytes = bytes
+  }
+
+  /** Null: as the options have it. */
+  setSlowSyncChance(chance: number | null): void {
+    this.#slowSyncChance = chance ?? this.#options.slowSyncChance
   }
 
   usedBytes(): number {
@@ -338,8 +345,8 @@ export class SimDisk implements Disk {
   }
 
   #syncMs(): number {
-    const { syncMs, slowSyncMs, slowSyncChance } = this.#options
-    const [low, high] = this.#random.chance(slowSyncChance) ? slowSyncMs : syncMs
+    const { syncMs, slowSyncMs } = this.#options
+    const [low, high] = this.#random.chance(this.#slowSyncChance) ? slowSyncMs : syncMs
     return low + this.#random.unit() * (high - low)
   }
 

@@ -23,6 +23,8 @@ export interface WorkloadOptions {
   /** Beside the others: clients that send the whole table's commands (session-client.ts). */
   readonly sessions: number
   readonly slotCount: number
+  /** Between groups, at any time. */
+  readonly slotsMove?: boolean
 }
 
 export type RegisterHistory = HistoryRecorder<RegisterOperation, RegisterResult>
