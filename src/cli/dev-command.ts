@@ -20,6 +20,8 @@ export interface DevOptions {
   readonly metadata: string
   readonly replication: string
   readonly zookeeper?: string
+  /** Bytes per second, of each node. */
+  readonly migrationBandwidth?: number
   readonly json: boolean
   /** False under --no-repl. */
   readonly repl: boolean
@@ -36,7 +38,9 @@ export async function runDev(options: DevOptions, mainPath: string): Promise<Exi
   if (!data.ok) return giveUp(data.failure, options.json)
 
   let say = (line: string): void => void process.stderr.write(`${line}\n`)
-  const supervisor = new DevSupervisor(data.value, mainPath, (node, how) => {
+  const { migrationBandwidth } = options
+  const flags = migrationBandwidth === undefined ? [] : ['--migration-bandwidth', String(migrationBandwidth)]
+  const supervisor = new DevSupervisor(data.value, mainPath, flags, (node, how) => {
     const again = `start it again with: ${node.command.join(' ')}`
     say(`quorate: node ${node.nodeId} (pid ${node.pid}) has ended (${how}); ${again}`)
   })

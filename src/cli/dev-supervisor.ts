@@ -33,15 +33,22 @@ export interface SupervisedNode {
 export class DevSupervisor {
   readonly data: DevData
   readonly #mainPath: string
+  readonly #nodeFlags: readonly string[]
   readonly #onNodeEnd: (node: SupervisedNode, how: string) => void
   #nodes: readonly SupervisedNode[] = []
   /** Between ready and stopping, a node's end is news; before and after it is part of starting or stopping. */
   #steady = false
 
   /** `mainPath` is the program's own entry file; `onNodeEnd` hears of nodes that end unasked. */
-  constructor(data: DevData, mainPath: string, onNodeEnd: (node: SupervisedNode, how: string) => void) {
+  constructor(
+    data: DevData,
+    mainPath: string,
+    nodeFlags: readonly string[],
+    onNodeEnd: (node: SupervisedNode, how: string) => void,
+  ) {
     this.data = data
     this.#mainPath = resolve(mainPath)
+    this.#nodeFlags = nodeFlags
     this.#onNodeEnd = onNodeEnd
   }
 
@@ -59,7 +66,10 @@ export class DevSupervisor {
     const directory = nodeDirectory(root, nodeId)
     const port = String(nodePort(shape, nodeId))
     const supervisor = String(process.pid)
-    const args = [this.#mainPath, 'node', '--data', directory, '--port', port, '--supervisor', supervisor]
+    const args = [
+      ...[this.#mainPath, 'node', '--data', directory, '--port', port],
+      ...[...this.#nodeFlags, '--supervisor', supervisor],
+    ]
     const log = `${directory}.log`
     const descriptor = openNodeLog(log)
     const child = spawn(process.execPath, args, { stdio: ['ignore', descriptor, descriptor] })

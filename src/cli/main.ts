@@ -5,6 +5,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { VERSION } from '../base/version.ts'
 import { type AdminOptions, runAdmin } from './admin/admin-command.ts'
 import { ADMIN_HELP } from './admin/admin-words.ts'
+import { BANDWIDTH_FLAG, BANDWIDTH_HELP, bandwidth } from './bandwidth.ts'
 import { CLI_HELP, type CliOptions, runCli } from './cli-command.ts'
 import { type DevOptions, runDev } from './dev-command.ts'
 import { EXIT_FAILED, EXIT_GOOD, EXIT_USAGE, type ExitCode } from './exit.ts'
@@ -95,6 +96,7 @@ function clusterCommands(program: Command, end: (code: ExitCode) => void): void 
     .option('--metadata <kind>', 'metadata store: embedded', 'embedded')
     .option('--replication <kind>', 'replication: raft', 'raft')
     .option('--zookeeper <addresses>', 'not built yet')
+    .option(BANDWIDTH_FLAG, BANDWIDTH_HELP, bandwidth)
     .option('--json', 'print one line of JSON when ready', false)
     .option('--no-repl', 'no prompt, also on a terminal')
     .action(async (options: DevOptions) => end(await runDev(options, fileURLToPath(import.meta.url))))
@@ -157,6 +159,7 @@ function nodeCommand(program: Command, name: string, description: string): Comma
     .option('--join <addresses>', 'HOST:PORT of a node of the cluster, or several parted by commas')
     .option('--token <token>', "the cluster's: `quorate init` and `quorate admin token` print it")
     .option('--supervisor <pid>', 'end within two seconds of that process', integer)
+    .option(BANDWIDTH_FLAG, BANDWIDTH_HELP, bandwidth)
 }
 
 /** Lets what was printed drain, then ends, whatever handles are still open. */

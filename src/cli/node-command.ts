@@ -15,6 +15,8 @@ import { getGroup, openTask, type WorkerTask } from './worker-group.ts'
 export interface NodeOptions extends DirectoryOptions {
   readonly data: string
   readonly supervisor?: number
+  /** Bytes per second. */
+  readonly migrationBandwidth?: number
 }
 
 export interface WorkerOptions extends NodeOptions {
@@ -78,7 +80,8 @@ async function run(options: NodeOptions, needed: NodeRole | undefined, task: Wor
     const mend = 'start the cluster again with `quorate dev`, or leave out --supervisor'
     return refuse({ code: 'no-supervisor', message: `there is no process ${options.supervisor} to watch`, mend })
   }
-  const started = await startNodeProcess(directory, found.value.kind === 'node' ? found.value.expected : {})
+  const expected = found.value.kind === 'node' ? found.value.expected : {}
+  const started = await startNodeProcess(directory, expected, options.migrationBandwidth)
   if (!started.ok) return refuse(started.failure)
   const node = started.value
   if (found.value.kind === 'node' && (options.join ?? options.token) !== undefined) {

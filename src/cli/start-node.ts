@@ -81,12 +81,17 @@ export class RunningNode implements WorkerNode {
   }
 }
 
-export async function startNodeProcess(directory: string, expected: ExpectedNode): Promise<Outcome<RunningNode>> {
+/** `migrationBytesPerSecond` 0: no limit. */
+export async function startNodeProcess(
+  directory: string,
+  expected: ExpectedNode,
+  migrationBytesPerSecond = 0,
+): Promise<Outcome<RunningNode>> {
   endOnBrokenInvariant()
   const logger = (nodeId: number): Logger => new PinoLogger('info', { nodeId })
   const host = new NodeHost(directory, {
     timings: DEFAULT_TIMINGS,
-    limits: DEFAULT_LIMITS,
+    limits: { ...DEFAULT_LIMITS, migrationBytesPerSecond },
     logger,
     onFailure: (failure) => endNow(failure.message),
   })

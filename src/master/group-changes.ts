@@ -6,7 +6,7 @@ import { WEIGHT_MAX } from './allocation.ts'
 import { nodeIdOf } from './cluster-epoch.ts'
 import { createGroup, genesisMembers } from './cluster-genesis.ts'
 import type { ClusterSnapshot, SnapshotGroup } from './cluster-snapshot.ts'
-import { leastLoadedNodes, nodesProblem } from './member-changes.ts'
+import { leastLoadedNodes, nodesProblem, removeNodePlan } from './member-changes.ts'
 import { refuse, refuseUnknownGroup } from './reconfig-changes.ts'
 import {
   encodeCounter,
@@ -86,13 +86,18 @@ export function removeGroupPlan(snapshot: ClusterSnapshot, group: GroupId): Plan
 
 // --- nodes ------------------------------------------------------------------------------------------------------------
 
-/** A new node: an id that no node ever had. */
+/** A new node: an id that no node ever had. A registration under the same address that came to nothing goes. */
 export function registerNodePlan(snapshot: ClusterSnapshot, node: NodeRegistration): Plan<{ readonly node: NodeId }> {
   const problem = nodeProblem(node)
   if (problem !== null) return problem
   const counter = snapshot.nextNode.value
   const nodeId = nodeIdOf(snapshot.config.value.clusterEpoch, counter)
   const draft = new TreeDraft(snapshot)
+  // Who registers again under an address whose node is in no group did not hear the first answer.
+  for (const [other, { value }] of snapshot.nodes) {
+    const removal = value.peer === node.peer ? removeNodePlan(snapshot, other) : null
+    if (removal?.kind === 'write') draft.also(...removal.operations)
+  }
   draft.also(
     { kind: 'create', path: nodePath(nodeId), data: encodeNode({ ...node, leaving: false }), options: PERSISTENT },
     set(NODES, encodeCounter('next', counter + 1), snapshot.nextNode.version),

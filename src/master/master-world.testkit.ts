@@ -59,6 +59,11 @@ export const NODE: NodeRegistration = {
   roles: ['master', 'worker'],
 }
 
+/** One of many, each where no other is. */
+export function nodeAt(host: number): NodeRegistration {
+  return { ...NODE, peer: `10.0.0.${host}:7383` }
+}
+
 /** One run of a master's process. */
 class Life {
   readonly master: ShardMaster

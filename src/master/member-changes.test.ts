@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { asGroupId, asNodeId, asReplicaId } from '../base/brand.ts'
 import { genesisMembers } from './cluster-genesis.ts'
 import { writeReport } from './group-report.ts'
-import { MasterWorld, NODE } from './master-world.testkit.ts'
+import { MasterWorld, NODE, nodeAt } from './master-world.testkit.ts'
 import { groupPath, MASTERS_GROUP } from './tree-layout.ts'
 
 const G = asGroupId
@@ -11,7 +11,7 @@ const N = asNodeId
 /** Nodes 1 to 3 are masters, group 1 is on node 1. */
 function worldOf(seed: number, nodes: number): MasterWorld {
   const world = new MasterWorld(seed)
-  for (let node = 4; node <= nodes; node++) world.done('registerNode', NODE)
+  for (let node = 4; node <= nodes; node++) world.done('registerNode', nodeAt(node))
   return world
 }
 
@@ -66,7 +66,7 @@ test('a member keeps its replica id however often it joins; one that comes back 
 
 test('the masters are joined and left by the same calls; only by nodes of that role, and never by the last', () => {
   const world = worldOf(3, 4)
-  const { node } = world.done('registerNode', { ...NODE, roles: ['worker'] })
+  const { node } = world.done('registerNode', { ...nodeAt(51), roles: ['worker'] })
   expect(world.refused('join', MASTERS_GROUP, node)).toBe('malformed-argument')
   expect(world.done('join', MASTERS_GROUP, N(4))).toEqual({ group: 0, replica: 4 })
   for (const gone of [1, 2, 3]) world.done('leave', MASTERS_GROUP, N(gone))
@@ -74,7 +74,7 @@ test('the masters are joined and left by the same calls; only by nodes of that r
   expect(world.refused('leave', MASTERS_GROUP, N(4))).toBe('group-in-use')
   expect(world.refused('setWeight', MASTERS_GROUP, 1)).toBe('unknown-group')
   expect(world.refused('removeGroup', MASTERS_GROUP)).toBe('unknown-group')
-  const { node: master } = world.done('registerNode', { ...NODE, roles: ['master'] })
+  const { node: master } = world.done('registerNode', { ...nodeAt(52), roles: ['master'] })
   expect(world.refused('join', G(1), master)).toBe('malformed-argument')
   expect(world.refused('createGroup', 1, [master])).toBe('malformed-argument')
 })
@@ -138,7 +138,7 @@ test('replace is refused as a whole where it cannot be done in one group', () =>
   expect(world.refused('replace', N(1), N(1))).toBe('malformed-argument')
   expect(world.refused('replace', N(1), N(9))).toBe('unknown-node')
   expect(world.refused('replace', N(9), N(1))).toBe('unknown-node')
-  const { node } = world.done('registerNode', { ...NODE, roles: ['worker'] })
+  const { node } = world.done('registerNode', { ...nodeAt(53), roles: ['worker'] })
   expect(world.refused('replace', N(1), node)).toBe('malformed-argument')
   expect(members(world, 1)).toEqual([[1, 1]])
   expect(world.snapshot().nodes.get(N(1))?.value.leaving).toBe(false)
@@ -155,7 +155,7 @@ test('a lost replica is renewed once, whoever asks how often', () => {
 
 test('a new group without names goes to the least loaded workers that stay', () => {
   const world = worldOf(7, 5)
-  world.done('registerNode', { ...NODE, roles: ['master'] })
+  world.done('registerNode', { ...nodeAt(54), roles: ['master'] })
   const { group } = world.done('createGroup', 0, [])
   expect(members(world, group)).toEqual([
     [2, 1],
@@ -209,7 +209,7 @@ test('a node is removed once no group names it, by wish or by its own word', () 
   report(9, [1], [])
   expect(world.done('removeNode', N(4))).toEqual({ node: 4 })
   expect(world.refused('removeNode', N(4))).toBe('unknown-node')
-  expect(world.done('registerNode', NODE)).toEqual({ node: 6 })
+  expect(world.done('registerNode', nodeAt(6))).toEqual({ node: 6 })
   // A group of which nobody has heard yet may still begin there.
   const { group } = world.done('createGroup', 0, [N(5), N(6)])
   world.done('leave', group, N(6))

@@ -145,7 +145,10 @@ export function planRecovery(facts: RecoveryFacts): { readonly error: MasterErro
 }
 
 /** Slots that nobody owns and that no open move has under way, by these standings. */
-export function unownedSlots({ slotCount }: Pick<RecoveryFacts, 'slotCount'>, standings: Iterable<GroupStanding>): SlotRange[] {
+export function unownedSlots(
+  { slotCount }: Pick<RecoveryFacts, 'slotCount'>,
+  standings: Iterable<GroupStanding>,
+): SlotRange[] {
   const seen = new Uint8Array(slotCount)
   for (const { slots, moves } of standings) {
     for (const { first, last, owned } of slots) if (owned) seen.fill(1, first, last + 1)
@@ -162,7 +165,12 @@ export function unownedSlots({ slotCount }: Pick<RecoveryFacts, 'slotCount'>, st
 }
 
 /** Those that a copy of the tree or a node knows of, and those that have answered. */
-export function groupIds({ copy, groups, last, lost }: Pick<RecoveryFacts, 'copy' | 'groups' | 'last' | 'lost'>): GroupId[] {
+export function groupIds({
+  copy,
+  groups,
+  last,
+  lost,
+}: Pick<RecoveryFacts, 'copy' | 'groups' | 'last' | 'lost'>): GroupId[] {
   const ids = new Set<GroupId>([...(copy?.groups.keys() ?? []), ...groups.keys(), ...last.keys(), ...lost])
   ids.delete(MASTERS_GROUP)
   return [...ids].sort((a, b) => a - b)

@@ -190,6 +190,9 @@ test('nodes register under ids that are never given out twice, join and leave', 
   world.done('leave', G(1), asNodeId(1))
   expect(members()).toEqual([4])
   expect(world.done('registerNode', NODE)).toEqual({ node: 5 })
+  // Its answer was lost: it registers again, and what came to nothing goes.
+  expect(world.done('registerNode', NODE)).toEqual({ node: 6 })
+  expect([...world.snapshot().nodes.keys()]).not.toContain(5)
   expect(world.refused('join', G(1), asNodeId(77))).toBe('unknown-node')
 })
 
