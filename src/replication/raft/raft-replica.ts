@@ -16,7 +16,6 @@ import {
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import type { GroupWrite } from '../../ports/log.ts'
 import type { StateMachine } from '../../ports/state-machine.ts'
-import { PAYLOAD_WRITE, payloadSlot } from '../../protocol/command.ts'
 import { ENTRY_COMMAND, ENTRY_MEMBERSHIP, type Entry } from '../../protocol/entry.ts'
 import type { ImageMessage } from '../../protocol/image-message.ts'
 import { decodeMembership, type Membership } from '../../protocol/membership.ts'
@@ -24,6 +23,7 @@ import type { RaftMessage } from '../../protocol/raft-message.ts'
 import type { MembershipChange, ProposeMembershipResult, RaftCore } from '../../raft/raft-core.ts'
 import type { RaftStatus, Ready } from '../../raft/ready.ts'
 import type { CheckpointMeta, ReplicaStore } from '../../store/store.ts'
+import { GatedProposals } from './gated-proposals.ts'
 import { PendingProposals } from './pending-proposals.ts'
 import { ProposalBatches } from './proposal-batches.ts'
 import { ReplicaCheckpoints } from './replica-checkpoints.ts'
@@ -35,8 +35,6 @@ import type { WriteGate } from './write-gate.ts'
 
 export type { ReplicaHost, ReplicaState, UnsyncedReady } from './replica-host.ts'
 
-/** '-': how an error begins. */
-const ERROR_TYPE = 0x2d
 const READIES_PER_TURN = 16
 /** Entries applied in one turn, about: a replica that catches up must not keep the node's ticks and heartbeats waiting. */
 const APPLIED_PER_TURN = 8192
@@ -48,6 +46,7 @@ export class RaftReplica {
   readonly #options: ReplicaOptions
   readonly #host: ReplicaHost
   readonly #proposals: PendingProposals
+  readonly #gated: GatedProposals
   readonly #batches: ProposalBatches
   readonly #reads: ReplicaReads
   readonly #nodes = new Map<ReplicaId, NodeId>()
@@ -68,7 +67,6 @@ export class RaftReplica {
   #closed = false
   #storeClosed = false
   readonly #whenClosed: (() => void)[] = []
-  #gate: WriteGate | null = null
 
   constructor(options: ReplicaOptions, host: ReplicaHost, core: RaftCore, state: ReplicaState) {
     this.group = options.group
@@ -79,6 +77,7 @@ export class RaftReplica {
     this.#store = state.store
     this.#machine = state.machine
     this.#proposals = new PendingProposals(options.maxPendingProposals)
+    this.#gated = new GatedProposals(this.#proposals)
     this.#batches = new ProposalBatches(this.#proposals, core, host)
     this.#reads = new ReplicaReads(options.maxPendingReads, {
       core,
@@ -227,33 +226,14 @@ export class RaftReplica {
 
   /** Queues a write; `payload` is stamped in place later and must belong to this call alone. False: closed, or too many wait; nothing was queued. */
   propose(payload: Uint8Array, waiter: Settle): boolean {
-    if (this.#closed) return false
-    if (
-      this.#gate !== null &&
-      payload[0] === PAYLOAD_WRITE &&
-      !this.#gate.admits(payloadSlot(payload), payload.length)
-    ) {
-      return this.#park(this.#gate, payload, waiter)
-    }
-    if (!this.#proposals.gather(payload, waiter)) return false
+    if (this.#closed || !this.#gated.gather(payload, waiter)) return false
     this.#host.wake(this)
-    return true
-  }
-
-  #park(gate: WriteGate, payload: Uint8Array, waiter: Settle): boolean {
-    const ordinal = this.#proposals.park(payload, waiter)
-    if (ordinal === null) return false
-    gate.parked(payloadSlot(payload), payload.length, ordinal)
     return true
   }
 
   /** Null: writes go freely, and what waited for the gate before goes on at once. Gone with leadership, which answers whatever waits. */
   setWriteGate(gate: WriteGate | null): void {
-    if (this.#gate === gate) return
-    this.#gate = gate
-    this.#proposals.releaseAll()
-    this.#proposals.unparkAll()
-    this.#host.wake(this)
+    if (this.#gated.set(gate)) this.#host.wake(this)
   }
 
   /** A parked write goes on; nothing where it has its outcome already. */
@@ -364,7 +344,7 @@ export class RaftReplica {
     this.#closed = true
     this.#images.close()
     this.#checkpoints.close()
-    this.#gate = null
+    this.#gated.drop()
     this.#proposals.leadershipLost()
     this.#reads.close()
     this.#store.close(() => {
@@ -430,7 +410,7 @@ export class RaftReplica {
     const leadingTerm = status.role === 'leader' ? status.term : 0
     // Also where it has lost and won again between two turns: what was appended in the old term may be gone.
     if (this.#leadingTerm !== 0 && this.#leadingTerm !== leadingTerm) {
-      this.#gate = null
+      this.#gated.drop()
       this.#proposals.leadershipLost()
       this.#reads.leadershipLost()
       this.#images.leadershipLost()
@@ -465,20 +445,11 @@ export class RaftReplica {
       if (entry.kind === ENTRY_COMMAND) reply = this.#machine.apply(entry)
       else if (entry.kind === ENTRY_MEMBERSHIP) this.#appliedMembership = decodeMembership(entry.payload)
       this.#applied = entry.index
-      if (this.#gate !== null && this.#holds(this.#gate, entry, reply)) this.#proposals.hold(entry.index, reply)
-      else this.#proposals.applied(entry.index, entry.term, reply)
+      this.#gated.applied(entry, reply)
     }
     this.core.applied(this.#applied)
     if (this.#leadingTerm !== 0) this.#host.applied?.(this)
     this.#host.wake(this)
-  }
-
-  /** Errors go at once: nothing was written. */
-  #holds(gate: WriteGate, { kind, payload, index, term }: Entry, reply: Uint8Array): boolean {
-    if (kind !== ENTRY_COMMAND || payload[0] !== PAYLOAD_WRITE || reply[0] === ERROR_TYPE) return false
-    return (
-      this.#proposals.awaits(index, term) && gate.holdsReply(payloadSlot(payload), index, payload.length + reply.length)
-    )
   }
 
   #serveReads(): void {
