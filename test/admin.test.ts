@@ -114,3 +114,17 @@ test('slots, groups and members that come and go', { timeout: 180_000 }, () =>
     expect(await admin.json('status')).toMatchObject({ problems: [] })
   }),
 )
+
+test('without a majority of the masters it can still be looked at, and says what is wrong', { timeout: 120_000 }, () =>
+  withCluster(['--nodes', '3', '--groups', '1', '--slots', '16'], async (cluster) => {
+    const admin = new Admin(cluster)
+    await Promise.all([cluster.kill(2), cluster.kill(3)])
+    const status = (await admin.json('status')) as { problems: string[]; groups: unknown[] }
+    expect(status.problems.join('; ')).toMatch(/node 2 does not answer.*no master is active/)
+    expect(status.groups).toHaveLength(1)
+    expect(await admin.json('nodes')).toMatchObject({ nodes: [{ away: false }, { away: true }, { away: true }] })
+    await admin.refused('group create --weight 1', 'unavailable')
+    await Promise.all([cluster.restart(2), cluster.restart(3)])
+    await admin.json('group create --weight 1 --nodes 1,2,3 --wait')
+  }),
+)

@@ -35,6 +35,8 @@ const READ_DEADLINE_MS = 5_000
 /** A digest walks over all keys of its replicas; a transfer waits until the other leads. */
 const LONG_DEADLINE_MS = 30_000
 const RECOVERY_DEADLINE_MS = 34_000
+/** From the tree itself; then the mirror's copy has to do. */
+const TREE_WITHIN_MS = 2_000
 const REPORT_WITHIN_MS = 1_000
 const DIGEST_WITHIN_MS = 10_000
 const TRANSFER_WITHIN_MS = 12_000
@@ -43,6 +45,8 @@ const ASK_AGAIN_MS = 100
 export interface ClusterCallsPorts extends NodeQuestionsPorts {
   /** This node's session with the tree. */
   store(): MetadataStore | null
+  /** The tree as this node read it last; null: never. */
+  lastSnapshot(): ClusterSnapshot | null
   /** This node's own, where it is a master. */
   master(): ShardMaster | null
   /** `recover-masters`: where a majority of the masters is gone for good. */
@@ -60,6 +64,11 @@ interface Read {
   readonly run: Run
 }
 
+const NO_TREE: AdminError = {
+  code: 'unavailable',
+  message: 'no master answers, and this node has never read the tree',
+  mend: 'ask another node; see that most masters run',
+}
 const ID = { kind: 'id' } as const
 const TEXT = { kind: 'text' } as const
 const NOT_BUILT: ReadonlySet<string> = new Set(['repair', 'rolling-restart'])
@@ -210,7 +219,7 @@ export class ClusterCalls implements ClusterAdmin {
   #nodeReads(): [string, Read][] {
     const both = (answer: (snapshot: ClusterSnapshot, reports: Reports) => unknown): Run => {
       return (_args, done) =>
-        this.#snapshot(done, (snapshot) => {
+        this.#newest(done, (snapshot) => {
           this.#nodes.reports(REPORT_WITHIN_MS, (reports) => done(null, answer(snapshot, reports)))
         })
     }
@@ -226,11 +235,30 @@ export class ClusterCalls implements ClusterAdmin {
   }
 
   #status(done: AdminDone): void {
-    this.#snapshot(done, (snapshot) => {
+    this.#newest(done, (snapshot, isCurrent) => {
       this.#nodes.reports(REPORT_WITHIN_MS, (reports) => {
+        if (!isCurrent) return done(null, this.#statusOf(snapshot, reports, null))
         this.#masters.findActive((active) => done(null, this.#statusOf(snapshot, reports, active)))
       })
     })
+  }
+
+  /** The tree as it is; where the masters do not answer soon, as this node read it last: just then people want to look. */
+  #newest(done: AdminDone, found: (snapshot: ClusterSnapshot, isCurrent: boolean) => void): void {
+    const { clock, lastSnapshot } = this.#ports
+    let isOver = false
+    const end = (snapshot: ClusterSnapshot | null, isCurrent: boolean, error: AdminError | null): void => {
+      if (isOver) return
+      isOver = true
+      timer.cancel()
+      if (snapshot !== null) found(snapshot, isCurrent)
+      else done(error ?? NO_TREE, null)
+    }
+    const timer = clock.setTimer(TREE_WITHIN_MS, () => end(lastSnapshot(), false, null))
+    this.#snapshot(
+      (error) => end(lastSnapshot(), false, error),
+      (snapshot) => end(snapshot, true, null),
+    )
   }
 
   #statusOf(snapshot: ClusterSnapshot, reports: Reports, active: NodeId | null): object {
@@ -372,7 +400,10 @@ export class ClusterCalls implements ClusterAdmin {
       return { replicaId, nodeId: node }
     })
     const groups = [{ groupId: MASTERS_GROUP, replicas, slots: [], weight: 0, made: false }]
-    const place = { epoch: config.value.clusterEpoch, nodes: (masters.report?.value ?? masters.value).members.map((member) => member.nodeId) }
+    const place = {
+      epoch: config.value.clusterEpoch,
+      nodes: (masters.report?.value ?? masters.value).members.map((member) => member.nodeId),
+    }
     const sorted = known.sort((a, b) => a.nodeId - b.nodeId)
     return { nodeId, clusterId, slotCount, hashKey, secret, nodes: sorted, groups, masters: place }
   }

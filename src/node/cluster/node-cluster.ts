@@ -199,6 +199,7 @@ export class NodeCluster {
       calls,
       replicas,
       store: () => this.view.store,
+      lastSnapshot: () => this.view.snapshot,
       master: () => this.#master,
       progress: () => moves.progress(),
       keepers: this.#keepers,
