@@ -15,7 +15,8 @@ import { CallArguments, checkArguments } from './call-arguments.ts'
 import { type CallError, decodeReply, decodeRequest, encodeReply, encodeRequest } from './call-message.ts'
 import { MASTER_WRITES } from './master-writes.ts'
 
-export const WRITE_DEADLINE_MS = 5_000
+/** A master that dies is followed once its session is over (NodeTimings.masterSessionMs), and the next has read the tree. */
+export const WRITE_DEADLINE_MS = 10_000
 const ASK_AGAIN_MS = 50
 
 export interface MasterCallsPorts {
