@@ -211,7 +211,9 @@ export class KvStateMachine implements StateMachine, DigestSource {
 
   #write(index: LogIndex, payload: Uint8Array): Uint8Array {
     const slot = asSlotId(u16At(payload, SLOT_OFFSET))
-    if (!this.#isServed(slot, u32At(payload, SLOT_EPOCH_OFFSET))) return this.#notOwned(slot)
+    if (!this.#slots.owns(slot) || this.#slots.lastReconfig(slot) !== u32At(payload, SLOT_EPOCH_OFFSET)) {
+      return this.#notOwned(slot)
+    }
     const fields = this.#fields
     fields.slot = slot
     fields.session = u64At(payload, SESSION_OFFSET)
@@ -225,11 +227,6 @@ export class KvStateMachine implements StateMachine, DigestSource {
     const reply = this.#run(slot, index, payload)
     this.#sessions.keep(fields, reply)
     return reply
-  }
-
-  #isServed(slot: SlotId, slotEpoch: number): boolean {
-    if (!this.#slots.owns(slot)) return false
-    return this.#slots.lastReconfig(slot) === slotEpoch || this.#mutations.slotEpochIgnored === true
   }
 
   #notOwned(slot: SlotId): Uint8Array {

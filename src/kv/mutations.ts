@@ -37,10 +37,6 @@ export interface KvMutations {
   readonly movesLeftOutOfCheckpoint?: boolean
   /** The destination owns the slots from BEGIN on. */
   readonly servedFromBegin?: boolean
-  /** A write runs wherever the slot is owned, by whichever reconfig its sender believes that to be. */
-  readonly slotEpochIgnored?: boolean
-  /** ENABLE leaves the log time where it is: what had expired at the source shows again. */
-  readonly logTimeNotMoved?: boolean
   /** PURGE_EXPIRED trusts the leader's scan instead of the key's modification index and expiry. */
   readonly purgeUnconditional?: boolean
 }

@@ -19,7 +19,7 @@ export interface GroupStreamPorts {
   nowMs(): number
   /** The node that leads, as far as this node knows by itself; null: unknown, or no replica here. */
   leader(): NodeId | null
-  /** Other nodes to ask in turn where `leader` knows nothing and there is no replica here. */
+  /** Other nodes to ask in turn where `leader` knows nothing. */
   candidates(): readonly NodeId[]
   readonly self: NodeId
   sendLocal(request: RoutedRequest): boolean
@@ -151,7 +151,7 @@ export class GroupStream implements RoutedRequestOwner {
     return true
   }
 
-  /** Without a replica here nobody tells who leads: ask one node after the other, moving on after each failure. */
+  /** Nobody here tells who leads: ask one node after the other, moving on after each failure. */
   #nextCandidate(): NodeId | null {
     const candidates = this.#ports.candidates()
     if (candidates.length === 0) return null

@@ -55,10 +55,6 @@ export class NearestReads {
     this.#clock = clock
   }
 
-  get pending(): number {
-    return this.#pending.size
-  }
-
   /** `elsewhere` runs, once, where the replica does not answer; within the call where it takes no more. */
   read(
     replica: RaftReplica,

@@ -26,6 +26,10 @@ export interface GroupGenesisConfig {
   readonly weight: number
   /** The record of this node's own replica stands in the log: without it there the disk was wiped. False where it has none. */
   readonly made: boolean
+  /** Of this node's own replica, where it came after the cluster's beginning: its id is not of `replicas`, or this node came to it later. */
+  readonly ownReplica?: number
+  /** It is on its way out. */
+  readonly going?: true
 }
 
 export interface KnownNode {
@@ -57,7 +61,7 @@ export interface NodeTimings {
   readonly heartbeatMs: number
   readonly electionMsMin: number
   readonly electionMsMax: number
-  /** A data group in which nothing happened for so long rests; 0: never. By default the longest election time-out. */
+  /** A data group in which nothing happened for so long rests; 0 or absent: never. */
   readonly restAfterMs?: number
   readonly requestDeadlineMs: number
   /** How often a leader looks for expired keys and dead generations to remove. */

@@ -2,13 +2,22 @@
  * The first thing that a node does: opens its log, and makes its genesis replicas where the log does not know them. A genesis voter's record is
  * durable before it may vote; then its group is marked as made, so that an empty log afterwards means a wiped disk.
  */
-import { asGroupId, asLogIndex, asNodeId, asReplicaId, asTerm, type GroupId, type NodeId, type ReplicaId } from '../base/brand.ts'
-import type { LiveEntries, RecoveredGroup } from '../ports/log.ts'
+import {
+  asGroupId,
+  asLogIndex,
+  asNodeId,
+  asReplicaId,
+  asTerm,
+  type GroupId,
+  type NodeId,
+  type ReplicaId,
+} from '../base/brand.ts'
 import { epochOfReplica } from '../master/cluster-epoch.ts'
 import { MASTERS_GROUP } from '../master/tree-layout.ts'
+import type { LiveEntries, RecoveredGroup } from '../ports/log.ts'
 import { openWriteAheadLog, WAL_DEFAULTS, type WriteAheadLog } from '../wal/write-ahead-log.ts'
-import { replicaPath } from './open-replica.ts'
 import type { GroupGenesisConfig, MastersPlace, NodeConfig, NodeError, NodePorts } from './node-config.ts'
+import { replicaPath } from './open-replica.ts'
 
 export type OpenNodeLogResult =
   | {
@@ -55,20 +64,20 @@ function makeGenesis(
   const { masters, groups: begun, over } = mastersOf(config, recovered)
   if (over !== null) forget(ports, config, log, over)
   const kept = recovered.filter((group) => group !== over)
-  const known = new Set(kept.map((group) => group.group))
-  const missing: RecoveredGroup[] = []
-  for (const genesis of begun) {
-    const own = genesis.replicas.find((replica) => replica.nodeId === config.nodeId)
-    const group = asGroupId(genesis.groupId)
-    if (genesis.made && !known.has(group)) return done({ kind: 'failed', log, error: wiped(config, group) })
-    if (own !== undefined && !known.has(group)) missing.push(newReplica(group, asReplicaId(own.replicaId)))
-  }
+  const sorted = sortOut(config, begun, kept)
+  if (sorted.error !== null) return done({ kind: 'failed', log, error: sorted.error })
+  const { stays, goes, missing } = sorted
+  for (const one of goes) forget(ports, config, log, one)
   for (const { group, replicaId, hardState } of missing) log.append({ group, replicaId, hardState })
-  const all = [...kept, ...missing]
+  const all = [...kept.filter((one) => !goes.includes(one)), ...missing]
   const has = new Set<number>(all.map(({ group }) => group))
-  const groups = begun.map((genesis) => ({ ...genesis, made: has.has(genesis.groupId) }))
+  const groups = stays.map((genesis) => ({ ...genesis, made: has.has(genesis.groupId) }))
   const opened = { kind: 'opened', log, groups: all, genesis: groups, masters } as const
-  const isSame = begun === config.groups && groups.every(({ made }, i) => made === config.groups[i].made)
+  const isSame =
+    begun === config.groups &&
+    goes.length === 0 &&
+    groups.length === begun.length &&
+    groups.every(({ made }, i) => made === config.groups[i].made)
   if (isSame && over === null) return done(opened)
   const change = masters.epoch === 0 && config.masters === undefined ? { groups } : { groups, masters }
   log.flush(() => {
@@ -78,6 +87,41 @@ function makeGenesis(
       done({ kind: 'failed', log, error: { code: 'data-directory', message: error, mend } })
     })
   })
+}
+
+interface Sorted {
+  readonly error: NodeError | null
+  readonly stays: readonly GroupGenesisConfig[]
+  /** In the log, and to be forgotten. */
+  readonly goes: readonly RecoveredGroup[]
+  /** First members whose record was never made. */
+  readonly missing: readonly RecoveredGroup[]
+}
+
+/** What the identity and the log say together, entry by entry. */
+function sortOut(config: NodeConfig, begun: readonly GroupGenesisConfig[], kept: readonly RecoveredGroup[]): Sorted {
+  const logged = new Map(kept.map((one) => [Number(one.group), one]))
+  const stays: GroupGenesisConfig[] = []
+  const goes: RecoveredGroup[] = []
+  const missing: RecoveredGroup[] = []
+  let error: NodeError | null = null
+  for (const genesis of begun) {
+    const { groupId, made, going, ownReplica, replicas } = genesis
+    const here = logged.get(groupId)
+    logged.delete(groupId)
+    // One that was coming has never taken part: the masters' tree says anew what this node is to have, and under which id.
+    if (going === true || (ownReplica !== undefined && !made)) {
+      if (here !== undefined) goes.push(here)
+      continue
+    }
+    stays.push(genesis)
+    if (here !== undefined) continue
+    if (made) error ??= wiped(config, asGroupId(groupId))
+    const own = replicas.find(({ nodeId }) => nodeId === config.nodeId)
+    if (own !== undefined) missing.push(newReplica(asGroupId(groupId), asReplicaId(own.replicaId)))
+  }
+  for (const group of logged.keys()) error ??= unplaced(config, asGroupId(group))
+  return { error, stays, goes, missing }
 }
 
 interface MastersHere {
@@ -138,6 +182,13 @@ function wiped({ dataDirectory }: NodeConfig, group: GroupId): NodeError {
   const message = `${dataDirectory} has lost the log of group ${group}, in which this node has voted`
   const mend = 'a wiped replica must not vote again: replace this node by a new one (`quorate admin replace`)'
   return { code: 'wiped', message, mend }
+}
+
+/** One of the two is an older copy, and which of them nobody can tell: to go on could forget votes and acknowledged writes. */
+function unplaced({ dataDirectory }: NodeConfig, group: GroupId): NodeError {
+  const message = `${dataDirectory} holds a log of group ${group}, of which its identity.json knows nothing`
+  const mend = 'was an older identity.json put there? replace this node by a new one (`quorate admin replace`)'
+  return { code: 'corrupt', message, mend }
 }
 
 /** A replica that has neither voted nor heard of anything. */

@@ -144,7 +144,7 @@ function ticksOf({ tickMs }: NodeTimings, ms: number): number {
 
 /** The masters' group never rests: the holders of sessions rely on its leader's knowing soon that it is cut off. */
 function restAfterTicksOf({ timings }: NodeConfig, group: GroupId): number {
-  const { restAfterMs = timings.electionMsMax } = timings
+  const { restAfterMs = 0 } = timings
   return group === MASTERS_GROUP || restAfterMs === 0 ? 0 : ticksOf(timings, restAfterMs)
 }
 

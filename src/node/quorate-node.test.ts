@@ -32,6 +32,9 @@ class World {
     { groupId: 1, replicas: [{ replicaId: 1, nodeId: 1 }], slots: [[0, 15]], weight: 1, made: false },
   ]
 
+  /** So many changes of groups are saved before one fails. */
+  failingSaves = -1
+
   constructor() {
     this.disk.makeDirectory('/data', () => {})
     this.runFor(10)
@@ -67,8 +70,11 @@ class World {
         usage: SIM_PROCESS_USAGE,
         logger: SILENT_LOGGER,
         saveIdentity: ({ groups }, done) => {
-          this.groups = groups ?? this.groups
-          this.clock.defer(() => done(null))
+          if (groups !== undefined && this.failingSaves-- === 0) return this.clock.defer(() => done('no space'))
+          this.clock.setTimer(0.5, () => {
+            this.groups = groups ?? this.groups
+            done(null)
+          })
         },
         onFatal: (message) => this.fatals.push(message),
       },
@@ -167,5 +173,97 @@ describe('rejoinAs', () => {
       expect(world.fatals).toEqual([])
     }
     expect(found).toEqual(new Set([1, 9]))
+  })
+})
+
+const MASTERS: GroupGenesisConfig = {
+  groupId: 0,
+  replicas: [{ replicaId: 1, nodeId: 1 }],
+  slots: [],
+  weight: 0,
+  made: false,
+}
+const BOTH: readonly NodeRole[] = ['master', 'worker']
+
+/** A cluster of this one node, masters and all, with its tree. */
+function cluster(): { readonly world: World; start(incarnation: number): QuorateNode } {
+  const world = new World()
+  world.groups = [MASTERS, ...world.groups]
+  const start = (incarnation: number): QuorateNode => {
+    const [own] = world.node().config.nodes
+    const node = world.node({ incarnation, roles: BOTH, nodes: [{ ...own, roles: BOTH }] })
+    const results = world.start(node)
+    world.runFor(8_000)
+    expect(results).toEqual([null])
+    return node
+  }
+  return { world, start }
+}
+
+describe('replicas that come and go', () => {
+  it('may meet a stop at any moment: in the end the replica is there, under an id of its own', () => {
+    const seen = new Set<string>()
+    for (let atMs = 0; atMs < 60; atMs += 0.9) {
+      const { world, start } = cluster()
+      const node = start(1)
+      node.admin.call('group-create', { weight: 0, nodes: [1] }, () => {})
+      world.runFor(atMs)
+      node.stop(() => {})
+      world.runFor(50)
+      const { made = null, ownReplica = null } = world.groups.find(({ groupId }) => groupId === 2) ?? {}
+      seen.add(`${made}`)
+      const again = start(2)
+      const known = again.view.group(asGroupId(2))
+      if (known !== undefined) expect(again.replica(asGroupId(2))?.isLeader, `stopped after ${atMs} ms`).toBe(true)
+      else expect(ownReplica).toBe(null)
+      expect(world.fatals).toEqual([])
+    }
+    expect(seen).toEqual(new Set(['null', 'false', 'true']))
+  })
+
+  it('may meet a full disk at any save, and get over it', () => {
+    for (let saves = 0; saves < 4; saves++) {
+      const { world, start } = cluster()
+      const node = start(1)
+      world.failingSaves = saves
+      node.admin.call('group-create', { weight: 0, nodes: [1] }, () => {})
+      world.runFor(8_000)
+      expect(node.replica(asGroupId(2))?.isLeader, `save ${saves} failed`).toBe(true)
+      node.admin.call('group-remove', { group: 2 }, () => {})
+      world.runFor(12_000)
+      expect(node.replica(asGroupId(2))).toBe(undefined)
+      expect(world.groups.map(({ groupId }) => groupId)).toEqual([0, 1])
+      expect(world.fatals).toEqual([])
+    }
+  })
+
+  it('one that was to come, and of which nothing is in the log, is not made up at a start', () => {
+    const { world, start } = cluster()
+    const replicas = [{ replicaId: 1, nodeId: 1 }]
+    const came: GroupGenesisConfig = { groupId: 5, replicas, slots: [], weight: 0, made: false, ownReplica: 9 }
+    world.groups = [...world.groups, came]
+    expect(start(1).replica(asGroupId(5))).toBe(undefined)
+    expect(world.groups.map(({ groupId }) => groupId)).toEqual([0, 1])
+  })
+
+  it('one on its way out goes on going', () => {
+    const { world, start } = cluster()
+    start(1).stop(() => {})
+    world.runFor(50)
+    world.groups = world.groups.map((group) => (group.groupId === 1 ? { ...group, going: true } : group))
+    // The masters still want one here: another.
+    expect(start(2).replica(asGroupId(1))?.replicaId).not.toBe(1)
+    expect(world.fatals).toEqual([])
+  })
+
+  it('a log that the identity does not know is not thrown away', () => {
+    const { world, start } = cluster()
+    start(1).stop(() => {})
+    world.runFor(50)
+    world.groups = world.groups.filter(({ groupId }) => groupId !== 1)
+    const refused = world.start(world.node({ incarnation: 2 }))
+    world.runFor(1_000)
+    expect(refused.map((error) => error?.code)).toEqual(['corrupt'])
+    expect(refused[0]?.message).toContain('group 1')
   })
 })

@@ -5,7 +5,7 @@
  */
 import { asGroupId, type GroupId, type NodeId, type SlotId } from '../base/brand.ts'
 import { latin1Bytes } from '../base/bytes.ts'
-import { refusalOf, slotDenial } from '../kv/refusals.ts'
+import { isRefusal, refusalOf, slotDenial } from '../kv/refusals.ts'
 import type { Clock, Timer } from '../ports/clock.ts'
 import { LANE_REQUESTS, type PeerChannel } from '../ports/peer-channel.ts'
 import type { ReadLevel, ReplyCallback, RequestRouter } from '../ports/request-router.ts'
@@ -133,7 +133,7 @@ export class Router implements RequestRouter {
   }
 
   outstandingRequests(): number {
-    return this.#unanswered + this.#nearest.pending
+    return this.#unanswered
   }
 
   write(slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
@@ -153,10 +153,10 @@ export class Router implements RequestRouter {
       const group = this.#groups.groupOf(slot)
       if (this.#groups.replica(group) !== undefined) {
         return this.#clock.defer(() => {
-          // It may have given way in between.
-          const replica = this.#groups.replica(group)
-          if (replica === undefined) this.read(slot, command, 'linearizable', afterWrites, done)
-          else done(replica.readStale(slot, command))
+          // It may have given way in between, or closed, or let the slot go.
+          const reply = this.#groups.replica(group)?.readStale(slot, command) ?? null
+          if (reply === null || isRefusal(reply)) this.read(slot, command, 'linearizable', afterWrites, done)
+          else done(reply)
         })
       }
     }
@@ -169,7 +169,21 @@ export class Router implements RequestRouter {
   }
 
   #readNearest(replica: RaftReplica, slot: SlotId, command: Uint8Array, done: ReplyCallback): void {
-    this.#nearest.read(replica, slot, this.#groups.epochOf(slot), command, done, () => {
+    const bytes = command.length
+    const refusal = this.#whyNotNow(bytes)
+    if (refusal !== null) return this.#clock.defer(() => done(refusal))
+    this.#unanswered++
+    this.#unansweredBytes += bytes
+    const ended = (): void => {
+      this.#unanswered--
+      this.#unansweredBytes -= bytes
+    }
+    const answer = (reply: Uint8Array): void => {
+      ended()
+      done(reply)
+    }
+    this.#nearest.read(replica, slot, this.#groups.epochOf(slot), command, answer, () => {
+      ended()
       if (!this.#stopped) this.read(slot, command, 'linearizable', false, done)
     })
   }
@@ -195,13 +209,17 @@ export class Router implements RequestRouter {
     return this.#clock.monotonicMs() + this.#options.requestDeadlineMs
   }
 
-  #enter(request: RoutedRequest): void {
+  /** Null: a request of so many bytes may come in. */
+  #whyNotNow(bytes: number): Uint8Array | null {
     const { maxUnanswered, maxUnansweredBytes, maxCommandBytes } = this.#options
+    if (bytes > maxCommandBytes) return commandTooLarge(bytes, maxCommandBytes)
+    return this.#unanswered >= maxUnanswered || this.#unansweredBytes + bytes > maxUnansweredBytes ? BUSY : null
+  }
+
+  #enter(request: RoutedRequest): void {
     const bytes = request.command.length
-    if (bytes > maxCommandBytes) return this.#clock.defer(() => request.answer(commandTooLarge(bytes, maxCommandBytes)))
-    if (this.#unanswered >= maxUnanswered || this.#unansweredBytes + bytes > maxUnansweredBytes) {
-      return this.#clock.defer(() => request.answer(BUSY))
-    }
+    const refusal = this.#whyNotNow(bytes)
+    if (refusal !== null) return this.#clock.defer(() => request.answer(refusal))
     this.#unanswered++
     this.#unansweredBytes += bytes
     request.callNumber = this.#nextCallNumber++
@@ -259,8 +277,8 @@ export class Router implements RequestRouter {
     const firstEpoch = this.#options.incarnation * EPOCHS_PER_INCARNATION + 1
     return new GroupStream(group, firstEpoch, this.#options.maxUnanswered, {
       self,
-      candidates: () =>
-        replicaHere() === undefined ? this.#groups.nodesOf(group).filter((node) => node !== self) : [],
+      // Also where there is a replica here: one that was removed, or waits for its turn to join, never learns who leads.
+      candidates: () => this.#groups.nodesOf(group).filter((node) => node !== self),
       nowMs: () => this.#clock.monotonicMs(),
       leader: () => replicaHere()?.leaderNode ?? null,
       sendLocal: (request) => this.#sendLocal(replicaHere(), request),
@@ -325,6 +343,7 @@ export class Router implements RequestRouter {
 
   #replied(request: RoutedRequest, reply: Uint8Array): void {
     if (request.answered) return
+    if (request.afterWrites && this.#isAheadOfWrites(request)) return void this.#detours.refused(request, true)
     // A first byte test keeps the hot path off the refusals' text.
     if (reply.length === 0 || reply[0] !== 0x2d) return this.#answer(request, reply)
     const refusal = hasErrorCode(reply, DISKFULL_CODE) ? 'disk-full' : refusalOf(reply)
@@ -338,11 +357,22 @@ export class Router implements RequestRouter {
     this.#answer(request, refusal === 'busy' || refusal === 'disk-full' ? reply : CLUSTERDOWN)
   }
 
+  /**
+   * A read that came back before a write that was called before it: the write may have been refused there, its refusal lost, and run later elsewhere. The read goes
+   * again behind it.
+   */
+  #isAheadOfWrites({ slot, callNumber }: RoutedRequest): boolean {
+    const write = this.#windows[slot]?.oldestUnanswered ?? null
+    return write !== null && write.callNumber < callNumber
+  }
+
   /** Its session's records move with the slot: it goes to the slot's owner under its own sequence, once that is known. */
   #denied(request: RoutedRequest, reply: Uint8Array): void {
     const denial = slotDenial(reply)
     const { slot, group } = request
     const denials = this.#detours.refused(request, denial !== null)
+    // Who says that it comes is no owner yet, and may never be: until then the slot is where the table has it, or where a former owner has sent this node to.
+    if (denial?.kind === 'comes') return
     if (denial !== null) this.#groups.learned(slot, denial.group ?? group, denial.reconfigId, denial.kind === 'belongs')
     else if (denials >= DENIALS_BEFORE_DOUBT) this.#groups.doubted(slot)
   }

@@ -19,7 +19,7 @@ export interface WatchedReplica {
   readonly isLeader: boolean
   readonly leaderNode: NodeId | null
   readonly core: { readonly term: Term; readonly membership: Membership }
-  wakeFromRest(silentTicks: number): void
+  wakeFromRest(silentTicks: number, silentNode: NodeId): void
 }
 
 export interface RestWatchOptions {
@@ -72,7 +72,7 @@ export class RestWatch {
     this.#leaders.set(from, 0)
     for (const replica of this.#replicas.values()) {
       if (!replica.resting || replica.isLeader || replica.leaderNode !== from) continue
-      if (beat.groups.get(replica.group) !== replica.core.term) this.#wake(replica, 0)
+      if (beat.groups.get(replica.group) !== replica.core.term) this.#wake(replica, 0, from)
     }
     this.#options.send(from, ANSWER)
   }
@@ -88,14 +88,14 @@ export class RestWatch {
       silence.set(node, ticks)
       if (ticks < this.#options.electionTicksMin) continue
       for (const replica of this.#replicas.values()) {
-        if (replica.resting && concerns(replica, node)) this.#wake(replica, ticks)
+        if (replica.resting && concerns(replica, node)) this.#wake(replica, ticks, node)
       }
     }
   }
 
-  #wake(replica: WatchedReplica, silentTicks: number): void {
+  #wake(replica: WatchedReplica, silentTicks: number, node: NodeId): void {
     this.#options.waking()
-    replica.wakeFromRest(silentTicks)
+    replica.wakeFromRest(silentTicks, node)
   }
 
   /** Speaks to whom it matters, and forgets who matters no longer. */

@@ -27,6 +27,12 @@ export class SlotWindow<W extends NumberedWrite, P> {
     return this.#head < this.#writes.length ? this.#writes[this.#head].sequence : this.#next
   }
 
+  /** The first of the writes without an answer. */
+  get oldestUnanswered(): W | null {
+    this.#skipAnswered()
+    return this.#writes[this.#head] ?? null
+  }
+
   takeSequence(): number {
     return this.#next++
   }

@@ -15,6 +15,15 @@ test('an identity comes back as it was written', () => {
     incarnation: 41,
   })
   expect(decodeIdentity(encodeIdentity(identity), 'x')).toEqual({ ok: true, value: identity })
+  const followed = { ...identity, masters: { epoch: 3, nodes: [4, 5] } }
+  expect(decodeIdentity(encodeIdentity(followed), 'x')).toEqual({ ok: true, value: followed })
+  for (const masters of [
+    { epoch: 32, nodes: [] },
+    { epoch: -1, nodes: [] },
+    { epoch: 1, nodes: [0] },
+  ]) {
+    expect(failureOf(encodeIdentity({ ...identity, masters }))).toMatch(/masters are not an epoch and node ids/)
+  }
 })
 
 test('every single flipped bit of the file is noticed', () => {

@@ -9,7 +9,8 @@
  *     "nodes": [{ "nodeId": 1, "peer": "127.0.0.1:7383", "resp": "127.0.0.1:7379", "cluster": "127.0.0.1:7380",
  *                 "roles": ["master", "worker"] }, ...],      all that are known, this one among them
  *     "groups": [{ "groupId": 1, "replicas": [{ "replicaId": 1, "nodeId": 1 }, ...], "slots": [[0, 511]], "weight": 10,
- *                  "made": true }, ...],     how each group began; made: this node's replica stands in the write-ahead log
+ *                  "made": true }, ...],     how each group began; made: this node's replica stands in the write-ahead log;
+ *                                          "ownReplica": 9 of one that came later; "going": true of one on its way out
  *     "masters": { "epoch": 1, "nodes": [4] },   once they are others than at the beginning: cluster epoch, and who they are
  *     "incarnation": 3,                      starts so far; part of what makes a session's id unique
  *     "checksum": 8 hex }                    of the JSON text of all the fields above, in this order
@@ -54,7 +55,8 @@ export function encodeIdentity(identity: NodeIdentity): string {
 
 /** `path` is for the messages only. */
 export function decodeIdentity(text: string, path: string): Outcome<NodeIdentity> {
-  const mend = 'restore the file from a copy of this node; never make one up'
+  const mend =
+    'replace this node by a new one (`quorate admin replace`); an older copy of the file would not fit the log'
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
@@ -94,12 +96,14 @@ function knownFields(identity: NodeIdentity): NodeIdentity {
     nodes: identity.nodes.map(({ nodeId, peer, resp, cluster, roles }) => {
       return { nodeId, peer, resp, cluster, roles: [...roles] }
     }),
-    groups: identity.groups.map(({ groupId, replicas, slots, weight, made }) => ({
+    groups: identity.groups.map(({ groupId, replicas, slots, weight, made, ownReplica, going }) => ({
       groupId,
       replicas: replicas.map(({ replicaId, nodeId }) => ({ replicaId, nodeId })),
       slots: slots.map(([first, last]) => [first, last] as const),
       weight,
       made,
+      ...(ownReplica === undefined ? {} : { ownReplica }),
+      ...(going === undefined ? {} : { going }),
     })),
     ...(identity.masters === undefined ? {} : { masters: knownMasters(identity.masters) }),
     incarnation: identity.incarnation,
@@ -168,6 +172,10 @@ function groupsProblem(groups: unknown, slotCount: number): string | null {
     seen.add(group.groupId)
     if (!isWithin(group.weight, 0, 1_000_000)) return `group ${group.groupId} has no weight`
     if (typeof group.made !== 'boolean') return `group ${group.groupId}: made is neither true nor false`
+    if (group.ownReplica !== undefined && !isWithin(group.ownReplica, 1, 0xffff_ffff)) {
+      return `group ${group.groupId}: ownReplica is no replica id`
+    }
+    if (group.going !== undefined && group.going !== true) return `group ${group.groupId}: going is not true`
     const problem = replicasProblem(group.replicas) ?? slotsProblem(group.slots, owned)
     if (problem !== null) return `group ${group.groupId}: ${problem}`
   }

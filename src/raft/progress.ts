@@ -33,7 +33,7 @@ export class Progress {
   nudgeDue = false
   /** Ticks since it was last heard. */
   silentTicks = 0
-  /** The newest read round that it has confirmed. */
+  /** The newest read round, or roll call, that it has answered. */
   ackedToken = 0
   /** The highest commit index that it was told and can act on. */
   sentCommit: LogIndex = asLogIndex(0)

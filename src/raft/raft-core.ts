@@ -6,7 +6,7 @@
  * `applied`. Several Readys may be under way at once. All entries above the compaction point are in memory.
  */
 import { assert } from '../base/assert.ts'
-import { asLogIndex, type GroupId, type LogIndex, type ReplicaId, type Term } from '../base/brand.ts'
+import { asLogIndex, type GroupId, type LogIndex, type NodeId, type ReplicaId, type Term } from '../base/brand.ts'
 import type { CompactionPoint } from '../ports/log.ts'
 import type { Random } from '../ports/random.ts'
 import type { Entry } from '../protocol/entry.ts'
@@ -39,8 +39,10 @@ export interface FollowerProgress {
   readonly replicaId: ReplicaId
   readonly matchIndex: LogIndex
   readonly state: ProgressState
-  /** It has answered within an election time-out. */
+  /** It has answered within an election time-out, as far as time passes: not in a group at rest. */
   readonly isHeard: boolean
+  /** The newest roll call, or later read round, that it has answered: see `callRoll`. */
+  readonly answered: number
 }
 
 export class RaftCore {
@@ -132,9 +134,21 @@ export class RaftCore {
     return this.#state.resting
   }
 
-  /** From rest: somebody's node is silent, for so long. Nothing where it does not rest. */
-  wake(silentTicks: number): void {
-    wake(this.#state, silentTicks)
+  /** From rest: somebody's node is silent, for so long; a leader is told whose. Nothing where it does not rest. */
+  wake(silentTicks: number, silentNode: NodeId | null = null): void {
+    wake(this.#state, silentTicks, silentNode)
+  }
+
+  /**
+   * Leader: asks every member for a sign of life, with its next tick. Who has said something since has `answered` at or above the number returned; an answer that was
+   * under way before this call has not.
+   */
+  callRoll(): number {
+    const state = this.#state
+    assert(state.role === 'leader', 'callRoll: only a leader asks')
+    wake(state)
+    state.heartbeatElapsed = state.config.heartbeatTicks
+    return state.reads.callRoll()
   }
 
   tick(): void {
@@ -232,8 +246,8 @@ export class RaftCore {
   progress(): readonly FollowerProgress[] {
     const followers: FollowerProgress[] = []
     const { electionTicksMin } = this.#state.config
-    for (const { replicaId, matchIndex, state, silentTicks } of this.#state.peers.values()) {
-      followers.push({ replicaId, matchIndex, state, isHeard: silentTicks < electionTicksMin })
+    for (const { replicaId, matchIndex, state, silentTicks, ackedToken: answered } of this.#state.peers.values()) {
+      followers.push({ replicaId, matchIndex, state, isHeard: silentTicks < electionTicksMin, answered })
     }
     return followers
   }

@@ -33,6 +33,8 @@ export class ReadQueue {
   readonly questions: ReadQuestion[] = []
   /** Reads held in all of these. */
   count = 0
+  /** Leader: of the newest roll call; 0: none. */
+  #rollCall = 0
   #lastRead = 0
   #lastToken = 0
   #lastContext: number
@@ -54,12 +56,18 @@ export class ReadQueue {
     return ++this.#lastContext
   }
 
+  /** From now on heartbeats carry a token that no answer to an earlier one has. */
+  callRoll(): number {
+    this.#rollCall = this.nextToken()
+    return this.#rollCall
+  }
+
   get roundsEver(): number {
     return this.#lastToken
   }
 
-  /** What heartbeats carry; 0 where no round is open. */
+  /** What heartbeats carry; 0 where no round is open and no roll was called. */
   get newestToken(): number {
-    return this.rounds.length === 0 ? 0 : this.rounds[this.rounds.length - 1].token
+    return Math.max(this.#rollCall, this.rounds.at(-1)?.token ?? 0)
   }
 }

@@ -6,7 +6,7 @@
  * Who rests trusts the driver to watch over the nodes of the others and to call `wake` when one falls silent: followers when the leader's node no longer
  * says that this replica leads and rests, leaders when a member's node no longer answers (node/rest-watch.ts).
  */
-import { asLogIndex } from '../base/brand.ts'
+import { asLogIndex, type NodeId } from '../base/brand.ts'
 import type { Rest } from '../protocol/raft-message.ts'
 import { hearLeader } from './follower.ts'
 import type { Progress } from './progress.ts'
@@ -60,13 +60,19 @@ export function onRest(state: RaftState, message: Rest): void {
   state.resting = isSame && state.role === 'follower' && reads.count === 0
 }
 
-/** Goes on as if the last word between the members had been `silentTicks` ago. A leader speaks at its next tick. */
-export function wake(state: RaftState, silentTicks = 0): void {
+/**
+ * Goes on as if the last word between the members had been `silentTicks` ago; at a leader, the last word of `silentNode`. A leader
+ * speaks at its next tick.
+ */
+export function wake(state: RaftState, silentTicks = 0, silentNode: NodeId | null = null): void {
   if (!state.resting) return
   state.resting = false
   state.quietTicks = 0
   if (state.role === 'leader') {
     state.heartbeatElapsed = state.config.heartbeatTicks
-    for (const peer of state.peers.values()) peer.silentTicks = 0
+    for (const { replicaId, nodeId } of state.membership.members) {
+      const peer = state.peers.get(replicaId)
+      if (peer !== undefined) peer.silentTicks = nodeId === silentNode ? silentTicks : 0
+    }
   } else state.electionElapsed = Math.max(state.electionElapsed, silentTicks)
 }

@@ -154,7 +154,7 @@ function makeParts(scheduler: Scheduler, options: SeedOptions): RunParts {
     slotCount: SLOT_COUNT,
     timings: { tickMs: 40 },
     // Slow moves are there to be interrupted: leaders change between two STAGEs, and much changes behind the copy.
-    limits: { ...drawLimits(scheduler), migrationBytesPerSecond: random.pick([0, 1_000, 4_000, 20_000]) },
+    limits: { ...drawLimits(scheduler), migrationBytesPerSecond: random.pick([0, 8_000, 30_000]) },
     mutations: options.mutation?.node,
     checkpointNotAtomic: options.mutation?.checkpointNotAtomic,
     clockSpreadMs: random.pick([0, 50, 3_000]),
@@ -171,6 +171,7 @@ function makeParts(scheduler: Scheduler, options: SeedOptions): RunParts {
     sessions: random.pick([0, 1, 2]),
     slotCount: SLOT_COUNT,
     slotsMove: true,
+    ballastKeys: random.pick([0, 60, 200]),
   })
   return { network, cluster, workload, nemesis: new Nemesis(scheduler, cluster, CLUSTER_FAULTS) }
 }

@@ -8,6 +8,7 @@ import { MASTERS_GROUP } from '../master/tree-layout.ts'
 import type { Generation } from '../ports/key-space.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
 import { ClusterTruth } from './cluster-truth.ts'
+import { lineageOf } from './invariants.ts'
 import { MoveSteps, type StepListener } from './move-steps.ts'
 import type { SimCluster, SimHost } from './sim-cluster.ts'
 import { SlotLedger } from './slot-ledger.ts'
@@ -23,7 +24,8 @@ export class ClusterWatch {
     string,
     { readonly group: GroupId; readonly slot: SlotId; readonly generation: Generation }
   >()
-  #mastersApplied = -1
+  /** Of the replicas of the masters' group that were looked at: the newest, as it was then. */
+  #masters: Pick<RaftReplica, 'group' | 'replicaId' | 'applied'> | null = null
   #tableChange = -1
 
   constructor(cluster: SimCluster, slotCount: number, onStep: StepListener) {
@@ -41,8 +43,9 @@ export class ClusterWatch {
       if (!this.#ledger.observe(`node ${host.nodeId} in group ${group}`, group, applied, machine)) return
       this.#noteLives(group, machine)
       this.#steps.observe(group, machine.moves, machine.slots)
-    } else if (group === MASTERS_GROUP && applied > this.#mastersApplied) {
-      this.#mastersApplied = applied
+    } else if (group === MASTERS_GROUP && (this.#masters === null || isNewer(replica, this.#masters))) {
+      const { replicaId } = replica
+      this.#masters = { group, replicaId, applied }
       this.#lookAtTable(new ClusterTruth(machine))
     }
   }
@@ -88,7 +91,8 @@ export class ClusterWatch {
       else this.#checkEpoch(slot, owner, table.reconfigIds[slot], problems)
     }
     this.#checkMembers(truth, problems)
-    this.#checkLeftovers(problems)
+    // What an open move has staged is no leftover yet.
+    if (problems.length === 0) this.#checkLeftovers(problems)
     this.#checkViews(table.version, table.groups, problems)
     return problems
   }
@@ -156,8 +160,7 @@ export class ClusterWatch {
   #newest(group: GroupId): { readonly replica: RaftReplica } | null {
     let newest: { readonly replica: RaftReplica } | null = null
     for (const placed of this.#cluster.replicas()) {
-      if (placed.group === group && (newest === null || placed.replica.applied > newest.replica.applied))
-        newest = placed
+      if (placed.group === group && (newest === null || isNewer(placed.replica, newest.replica))) newest = placed
     }
     return newest
   }
@@ -181,4 +184,13 @@ export class ClusterWatch {
     }
     for (const move of machine.moves) for (const { slot, generation } of move.slots) note(slot, generation)
   }
+}
+
+/** Of one group. The masters' group of a later cluster epoch is newer, however short its log is. */
+function isNewer(
+  a: Pick<RaftReplica, 'group' | 'replicaId' | 'applied'>,
+  b: Pick<RaftReplica, 'group' | 'replicaId' | 'applied'>,
+): boolean {
+  const [lineageA, lineageB] = [lineageOf(a), lineageOf(b)]
+  return lineageA === lineageB ? a.applied > b.applied : lineageA < lineageB
 }

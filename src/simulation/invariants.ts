@@ -5,6 +5,8 @@
  */
 import { asLogIndex, type GroupId } from '../base/brand.ts'
 import { crc32c } from '../base/crc32c.ts'
+import { epochOfReplica } from '../master/cluster-epoch.ts'
+import { MASTERS_GROUP } from '../master/tree-layout.ts'
 import type { Entry } from '../protocol/entry.ts'
 import type { RaftCore } from '../raft/raft-core.ts'
 import type { RaftReplica } from '../replication/raft/raft-replica.ts'
@@ -23,6 +25,11 @@ interface Seen {
   firstIndex: number
 }
 
+/** A log's own number: the masters' group begins a new one with each cluster epoch (node/recovery/), all others have one for good. */
+export function lineageOf({ group, replicaId }: Pick<RaftReplica, 'group' | 'replicaId'>): number {
+  return group === MASTERS_GROUP ? -epochOfReplica(replicaId) : group
+}
+
 export interface LeaderWatcher {
   /** Of each new leadership. */
   onLeader(nodeId: number, group: GroupId): void
@@ -38,8 +45,8 @@ export class Invariants {
   readonly #cluster: SimCluster
   readonly #watcher: LeaderWatcher
   readonly #onApplied: AppliedWatcher
-  /** By group: what was applied at each index, by the first replica that applied it. */
-  readonly #history: Applied[][] = []
+  /** By log: what was applied at each index, by the first replica that applied it. */
+  readonly #history = new Map<number, Applied[]>()
   readonly #leaders = new Map<string, number>()
   /** The newest core of each replica, by node, group and replica id. */
   readonly #cores = new Map<string, RaftCore>()
@@ -69,7 +76,7 @@ export class Invariants {
     }
     if (core.role === 'leader' && seen.leaderTerm !== core.term) {
       seen.leaderTerm = core.term
-      this.#newLeader(host.nodeId, group, core)
+      this.#newLeader(host.nodeId, replica)
     }
     if (core.firstIndex !== seen.firstIndex) {
       seen.firstIndex = core.firstIndex
@@ -90,7 +97,7 @@ export class Invariants {
       for (let j = i + 1; j < logs.length; j++) {
         const a = logs[i]
         const b = logs[j]
-        if (a.group !== b.group) continue
+        if (lineageOf(a.replica) !== lineageOf(b.replica)) continue
         const from = asLogIndex(Math.max(a.replica.core.firstIndex, b.replica.core.firstIndex))
         const to = asLogIndex(Math.min(a.replica.core.lastIndex, b.replica.core.lastIndex))
         const left = a.replica.core.entries(from, to)
@@ -111,26 +118,31 @@ export class Invariants {
     }
   }
 
-  /** The highest index that any replica of the group has applied. */
-  appliedMax(group: number): number {
-    return this.#historyOf(group).length - 1
+  /** The highest index that any replica of this one's log has applied. */
+  appliedMax(replica: RaftReplica): number {
+    return this.#historyOf(lineageOf(replica)).length - 1
   }
 
-  #historyOf(group: number): Applied[] {
-    this.#history[group] ??= []
-    return this.#history[group]
+  #historyOf(lineage: number): Applied[] {
+    const known = this.#history.get(lineage)
+    if (known !== undefined) return known
+    const fresh: Applied[] = []
+    this.#history.set(lineage, fresh)
+    return fresh
   }
 
-  #newLeader(nodeId: number, group: GroupId, core: RaftCore): void {
+  #newLeader(nodeId: number, replica: RaftReplica): void {
+    const { group, core } = replica
+    const lineage = lineageOf(replica)
     this.#count('elections')
     this.#watcher.onLeader(nodeId, group)
-    const key = `${group}:${core.term}`
+    const key = `${lineage}:${core.term}`
     const other = this.#leaders.get(key)
     if (other !== undefined && other !== nodeId) {
       this.#violated(`election safety: nodes ${other} and ${nodeId} lead group ${group} in term ${core.term}`)
     }
     this.#leaders.set(key, nodeId)
-    const history = this.#historyOf(group)
+    const history = this.#historyOf(lineage)
     // A leader of an older term may show late (its votes were under way for long): it owes nothing of what newer terms committed.
     let index = history.length - 1
     while (index > 0 && (history[index] === undefined || history[index].knownInTerm >= core.term)) index--
@@ -159,9 +171,9 @@ export class Invariants {
   }
 
   #applied(name: string, before: number, replica: RaftReplica): void {
-    const { core: log, group, applied: now } = replica
+    const { core: log, applied: now } = replica
     if (now < before) return this.#violated(`state machine: ${name} went back from ${before} to ${now}`)
-    const history = this.#historyOf(group)
+    const history = this.#historyOf(lineageOf(replica))
     if (before > 0 && now >= log.firstIndex && before + 1 < log.firstIndex) this.#count('imagesInstalled')
     else if (before > 0 && now < log.firstIndex) this.#count('imagesInstalled')
     for (const entry of log.entries(asLogIndex(before + 1), asLogIndex(now))) {

@@ -193,9 +193,10 @@ async function main(): Promise<number> {
     .option('--workers <w>', 'threads', whole, Math.max(1, availableParallelism()))
     .option('--mode <mode>', 'replication: raft', 'raft')
     .addOption(
-      new Option('--kind <kind>', 'groups, cluster (default: by turns), or crash: one move and one fault').choices(
-        RUN_KINDS,
-      ),
+      new Option(
+        '--kind <kind>',
+        'groups, cluster (default: by turns), crash: one move and one fault, or recovery: the masters are lost',
+      ).choices(RUN_KINDS),
     )
     .option('--mutation <name>', 'put this known bug back in, and end when it is caught')
     .option('--list-mutations', 'name the known bugs', false)

@@ -151,12 +151,6 @@ export const SIM_MUTATIONS: readonly SimMutation[] = [
     node: { kv: { tombstonesNotKept: true } },
   },
   {
-    name: 'late-stage-taken',
-    what: 'a late or doubled STAGE is taken, whatever was staged since',
-    kind: 'cluster',
-    node: { kv: { stageCursorIgnored: true } },
-  },
-  {
     name: 'slots-left-out',
     what: 'checkpoints and images have the slots that the group began with',
     kind: 'cluster',
@@ -167,18 +161,6 @@ export const SIM_MUTATIONS: readonly SimMutation[] = [
     what: 'checkpoints and images lack the open moves',
     kind: 'cluster',
     node: { kv: { movesLeftOutOfCheckpoint: true } },
-  },
-  {
-    name: 'slot-epoch-ignored',
-    what: 'a write runs wherever its slot is owned now',
-    kind: 'cluster',
-    node: { kv: { slotEpochIgnored: true } },
-  },
-  {
-    name: 'log-time-not-moved',
-    what: 'a destination starts from its own log time',
-    kind: 'cluster',
-    node: { kv: { logTimeNotMoved: true } },
   },
   {
     name: 'master-unchecked',

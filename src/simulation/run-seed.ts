@@ -2,11 +2,12 @@
  * One seed: a cluster under load and faults for a minute and more of virtual time (safety), then all faults off (liveness): every client must get on,
  * the replicas must become equal, and the whole history must be linearizable. The same seed gives the same trace. Two kinds of runs: `groups`, without
  * masters, where slots stay as they begin (here), and `cluster`, where an operator moves everything about (cluster-run.ts). A third, `crash`, is small: one move
- * and one fault at one of its steps (move-crash-run.ts).
+ * and one fault at one of its steps (move-crash-run.ts); a fourth, `recovery`, loses its masters (recovery-run.ts).
  */
 import { ClusterRun } from './cluster-run.ts'
 import { MoveCrashRun } from './move-crash-run.ts'
 import { Nemesis } from './nemesis.ts'
+import { RecoveryRun } from './recovery-run.ts'
 import type { Scheduler } from './scheduler.ts'
 import { SimCluster } from './sim-cluster.ts'
 import { SimNetwork } from './sim-network.ts'
@@ -23,7 +24,7 @@ import { Workload } from './workload.ts'
 
 export type { SeedOptions, SeedResult } from './sim-run.ts'
 
-export const RUN_KINDS = ['groups', 'cluster', 'crash'] as const
+export const RUN_KINDS = ['groups', 'cluster', 'crash', 'recovery'] as const
 export type RunKind = (typeof RUN_KINDS)[number]
 
 const SAFETY_MS_MIN = 62_000
@@ -71,7 +72,7 @@ class GroupRun extends SimRun {
   }
 }
 
-const RUNS = { groups: GroupRun, cluster: ClusterRun, crash: MoveCrashRun }
+const RUNS = { groups: GroupRun, cluster: ClusterRun, crash: MoveCrashRun, recovery: RecoveryRun }
 
 function makeParts(scheduler: Scheduler, options: SeedOptions): RunParts {
   const { random } = scheduler

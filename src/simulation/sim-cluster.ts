@@ -40,6 +40,8 @@ export interface SimClusterOptions {
   readonly slotCount: number
   /** Nodes that are masters, the first ones; 0: nobody is, and slots and groups stay as they begin. */
   readonly masters?: number
+  /** Nodes with a master's role, the first ones; as many as are masters where it is left out. */
+  readonly masterRoles?: number
   readonly timings?: Partial<NodeTimings>
   readonly limits?: Partial<NodeLimits>
   readonly mutations?: NodeMutations
@@ -180,14 +182,14 @@ export class SimCluster {
 
   /** As the cluster's records have it. */
   knownNode(nodeId: number): KnownNode {
-    const { masters = 0 } = this.#options
+    const { masters = 0, masterRoles = masters } = this.#options
     const host = hostName(nodeId)
     return {
       nodeId,
       peer: `${host}:7383`,
       resp: `${host}:7379`,
       cluster: `${host}:7380`,
-      roles: nodeId <= masters || nodeId > this.#options.nodes ? ['master', 'worker'] : ['worker'],
+      roles: nodeId <= masterRoles || nodeId > this.#options.nodes ? ['master', 'worker'] : ['worker'],
     }
   }
 

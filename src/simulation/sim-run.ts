@@ -185,7 +185,7 @@ export abstract class SimRun {
         const text = (one: typeof mine): string => `node ${one.nodeId} at ${one.applied} has ${one.digest}`
         this.violations.push(`replicas differ: group ${group}: ${text(other)}, ${text(mine)}`)
       }
-      const behind = this.invariants.appliedMax(group) - replica.applied
+      const behind = this.invariants.appliedMax(replica) - replica.applied
       if (behind > (group === 0 ? BEHIND_MAX : 0))
         this.violations.push(`liveness: node ${host.nodeId} is ${behind} entries behind in group ${group}`)
     }

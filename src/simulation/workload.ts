@@ -3,6 +3,7 @@
  * keys, recorded for the linearizability checker; and three kinds of clients that check themselves: `order` (one connection's
  * pipelined commands on one key run in order), `expiry` (a key that has expired never shows again) and sessions (session-client.ts).
  */
+import { BallastClient } from './ballast-client.ts'
 import { HistoryRecorder } from './history.ts'
 import type { RegisterOperation, RegisterResult } from './register-model.ts'
 import type { RespValue } from './resp-reader.ts'
@@ -25,6 +26,8 @@ export interface WorkloadOptions {
   readonly slotCount: number
   /** Between groups, at any time. */
   readonly slotsMove?: boolean
+  /** Of a client with nothing but many keys (ballast-client.ts); 0: none. */
+  readonly ballastKeys?: number
 }
 
 export type RegisterHistory = HistoryRecorder<RegisterOperation, RegisterResult>
@@ -59,6 +62,12 @@ export class Workload {
       if (role === 'expiry') return new ExpiryClient(context, network, settings)
       return new MixedClient(context, network, settings)
     })
+    if ((options.ballastKeys ?? 0) > 0) {
+      const id = options.clients + options.sessions
+      const context = { scheduler, workload: this, options, id }
+      const settings = { name: `c${id}`, addresses, replyTimeoutMs: REPLY_TIMEOUT_MS }
+      this.#clients.push(new BallastClient(context, cluster.clientNetwork(id), settings))
+    }
     for (let i = 0; i < options.sessions; i++) {
       const id = options.clients + i
       const context = { scheduler, workload: this, options, id }

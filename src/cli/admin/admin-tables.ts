@@ -37,6 +37,8 @@ export function adminLines(call: string, answer: unknown, palette: Palette): str
       return rebalanceLines(fields)
     case 'move':
       return [moveLine(fields)]
+    case 'recover-masters':
+      return recoveryLines(fields, palette)
     default:
       return [
         Object.entries(fields)
@@ -165,8 +167,41 @@ function digestLines(answer: Fields, palette: Palette): string[] {
 function rebalanceLines(answer: Fields): string[] {
   const moves = listOf(answer.moves)
   if (moves.length === 0) return ['the slots stand as the weights want them']
-  const rows = moves.map((move) => [shown(move.source), shown(move.destination), rangesText(move.slots)])
-  return [...table(['FROM', 'TO', 'SLOTS'], rows), moveLine(answer)]
+  const rows = moves.map((move) => [shown(move.from), shown(move.to), rangesText(move.slots)])
+  const isPlan = Array.isArray(answer.reconfigIds) && answer.reconfigIds.length === 0
+  return [...table(['FROM', 'TO', 'SLOTS'], rows), isPlan ? 'a dry run: nothing was changed' : moveLine(answer)]
+}
+
+function recoveryLines(answer: Fields, palette: Palette): string[] {
+  const { done, epoch, master, answered, silent, writes, groups, lost, slotsOfLost, openReconfigs } = answer
+  const copy =
+    writes === null
+      ? 'nobody has a copy of the tree'
+      : `the newest copy of the tree has ${shown(writes)} of the masters' writes`
+  const losses = [
+    `${copy}: registrations and moves after it are forgotten`,
+    ...(Number(answer.forgottenReconfigs) > 0
+      ? [`${shown(answer.forgottenReconfigs)} moves that had not begun are forgotten`]
+      : []),
+    ...(Number(slotsOfLost) > 0
+      ? [palette.error(`! groups ${shown(lost)} are lost: nobody serves their ${shown(slotsOfLost)} slots`)]
+      : []),
+  ]
+  const rows = [
+    `nodes that answer ${shown(answered)}   that do not ${shown(silent)}`,
+    `groups ${shown(groups)} have answered for their slots   moves under way ${shown(openReconfigs)}`,
+    ...losses,
+  ]
+  if (done !== true) {
+    return [
+      `node ${shown(master)} would begin cluster epoch ${shown(epoch)} as the only master`,
+      ...rows,
+      '',
+      'nothing was done: add --yes',
+    ]
+  }
+  const next = 'let others join: quorate admin join NODE --masters'
+  return [`node ${shown(master)} has begun cluster epoch ${shown(epoch)}, and is the only master`, ...rows, '', next]
 }
 
 function moveLine({ reconfigIds }: Fields): string {

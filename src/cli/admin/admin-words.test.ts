@@ -16,6 +16,7 @@ const GOOD: [words: string, call: string, args: Record<string, unknown>][] = [
   ['join 4 --masters', 'join', { node: 4, masters: true }],
   ['leave 4 --group 2', 'leave', { node: 4, group: 2 }],
   ['replace 1 5', 'replace', { old: 1, new: 5 }],
+  ['recover-masters --yes --lost 1,2', 'recover-masters', { yes: true, lost: [1, 2] }],
   ['key-group -- --odd', 'key-group', { key: '--odd' }],
 ]
 

@@ -139,7 +139,14 @@ export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, Ad
   ['cancel', { call: 'cancel', words: [['reconfig', 'number']], usage: 'cancel RECONFIG' }],
   ['remove-node', { call: 'remove-node', words: [['node', 'number']], usage: 'remove-node NODE' }],
   ['repair', { call: 'repair', usage: 'repair (not built yet)' }],
-  ['recover-masters', { call: 'recover-masters', usage: 'recover-masters (not built yet)' }],
+  [
+    'recover-masters',
+    {
+      call: 'recover-masters',
+      options: { '--yes': ['yes', 'flag'], '--lost': ['lost', 'numbers'] },
+      usage: 'recover-masters [--yes] [--lost GROUP,...]',
+    },
+  ],
   ['rolling-restart', { call: 'rolling-restart', usage: 'rolling-restart (not built yet)' }],
 ])
 
@@ -182,7 +189,7 @@ function usage(message: string, mend: string): ReturnType<typeof fail> {
   return fail('usage', message, mend)
 }
 
-const FLAGS: ReadonlySet<string> = new Set(['--json', '--wait', '--watch', '--dry-run', '--masters'])
+const FLAGS: ReadonlySet<string> = new Set(['--json', '--wait', '--watch', '--dry-run', '--masters', '--yes'])
 
 interface Scanned {
   readonly plain: readonly string[]

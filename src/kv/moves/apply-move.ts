@@ -236,7 +236,7 @@ function enable(
   if (move.phase === 'refused') return 'refused'
   const isStaged = ({ cursor }: MovingSlot): boolean => cursor.stage === STAGE_STREAMING && cursor.index >= disableIndex
   if (disableIndex === 0 || (!move.slots.every(isStaged) && !ground.mutations.enabledBeforeStaged)) return 'too-early'
-  if (!ground.mutations.logTimeNotMoved) ground.raiseLogTime(sourceLogTimeMs)
+  ground.raiseLogTime(sourceLogTimeMs)
   for (const { slot, generation } of move.slots) ground.slots.enable(slot, generation, move.reconfigId, index)
   if (ground.mutations.sessionsNotMoved) ground.sessions.dropSlots(slotSet(move))
   ground.moves.close(move)

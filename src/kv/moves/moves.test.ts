@@ -291,6 +291,11 @@ describe('what is refused', () => {
     expect(move(world.source, { kind: 'cancel', reconfigId: 1, fence: 19 }).outcome).toBe('fenced')
     expect(move(world.source, { kind: 'cancel', reconfigId: 1, fence: 21 }).outcome).toBe('done')
     expect(world.begin(3, [3], 0, 20)).toEqual(['fenced', 'done'])
+    // A new cluster epoch closes the log to all masters before it, once.
+    expect(move(world.source, { kind: 'fence', reconfigId: 0, fence: 30 }).outcome).toBe('done')
+    expect(move(world.source, { kind: 'fence', reconfigId: 0, fence: 30 }).outcome).toBe('fenced')
+    expect(world.begin(4, [4], 0, 29)[0]).toBe('fenced')
+    expect(world.begin(4, [4], 0, 31)[0]).toBe('done')
   })
 
   it('a copy of a BEGIN after the move is over', () => {

@@ -33,14 +33,18 @@ export function digestHere(
     const message = `group ${replica.group} holds no keys`
     return clock.defer(() => done({ code: 'unknown-group', message, mend: 'name a data group' }, null))
   }
+  // It closes, or goes on from an image in another store, between any two steps: nothing may be read in the old one any more.
+  const isGone = (): boolean => replica.isClosed || replica.machine !== machine
   const giveUpMs = clock.monotonicMs() + CATCH_UP_MS
   const step = (run: DigestRun): void => {
+    if (isGone()) return done(null, { kind: 'behind', index: replica.applied })
     const answer = run.step(KEYS_A_STEP)
     if (answer.kind === 'more') return clock.defer(() => step(run))
     if (answer.kind === 'stale') return done(null, { kind: 'past', index: machine.appliedIndex })
     done(null, { kind: 'digest', index, digest: answer.digest, keys: answer.keys })
   }
   const look = (): void => {
+    if (isGone()) return done(null, { kind: 'behind', index: replica.applied })
     if (machine.appliedIndex > index) return done(null, { kind: 'past', index: machine.appliedIndex })
     if (machine.appliedIndex === index) return step(machine.beginDigest())
     if (clock.monotonicMs() >= giveUpMs) return done(null, { kind: 'behind', index: machine.appliedIndex })

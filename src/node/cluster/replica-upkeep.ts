@@ -65,10 +65,11 @@ export class ReplicaUpkeep {
     if (this.#stopped || snapshot === null) return
     const { self, replicas } = this.#ports
     const held = [...replicas.values()].map(heldReplica)
-    const plan = planReplicas(self, held, snapshot)
+    const plan = planReplicas(self, held, snapshot, (group, replicaId) => replicas.wasHere(group, replicaId))
+    replicas.openRest((replica) => this.#ports.opened(replica))
     for (const { group } of plan.forget) if (this.#mayBegin(group)) this.#forget(group)
     for (const opening of plan.open) if (this.#mayBegin(opening.group)) this.#open(opening)
-    // One that is being opened only looks lost.
+    // One that is being opened, or could not be so far, only looks lost.
     for (const { group, replicaId } of plan.lost) if (this.#mayBegin(group)) this.#ports.lost(group, replicaId)
     for (const { group, replicaId } of replicas.values()) this.#mark(snapshot, group, replicaId)
     if (plan.open.length + plan.forget.length + plan.lost.length > 0) this.#again()
@@ -82,15 +83,16 @@ export class ReplicaUpkeep {
   }
 
   #mayBegin(group: GroupId): boolean {
-    return !this.#busy.has(group) && !this.#ports.replicas.isChanging(group)
+    const { replicas } = this.#ports
+    return !this.#busy.has(group) && !replicas.isChanging(group) && !replicas.isUnopened(group)
   }
 
   #open({ group, replicaId, kind, genesis }: ReplicaOpening): void {
     const { replicas, logger, opened } = this.#ports
     this.#busy.add(group)
-    const mayOpen = (open: () => void): void => {
-      if (kind === 'joiner') open()
-      else this.#markThen(group, replicaId, open)
+    const mayOpen = (answer: (isOurs: boolean) => void): void => {
+      if (kind === 'joiner') answer(true)
+      else this.#markThen(group, replicaId, false, answer)
     }
     replicas.create(configOf(group, genesis), group, replicaId, mayOpen, (error) => {
       this.#ended(group, 'a replica was not opened', error)
@@ -102,18 +104,18 @@ export class ReplicaUpkeep {
     })
   }
 
-  /** A genesis voter says so in the tree before it votes. */
-  #markThen(group: GroupId, replicaId: ReplicaId, open: () => void): void {
+  /** A genesis voter says so in the tree before it votes. What stands there already was said by an earlier life of this disk, unless an answer was lost here. */
+  #markThen(group: GroupId, replicaId: ReplicaId, mayBeOurs: boolean, answer: (isOurs: boolean) => void): void {
     if (this.#stopped) return
-    const again = (): void => {
-      this.#ports.clock.setTimer(MARK_AGAIN_MS, () => this.#markThen(group, replicaId, open))
+    const again = (isSent: boolean): void => {
+      this.#ports.clock.setTimer(MARK_AGAIN_MS, () => this.#markThen(group, replicaId, mayBeOurs || isSent, answer))
     }
     const store = this.#ports.store()
-    if (store === null) return again()
+    if (store === null) return again(false)
     markMade(store, group, replicaId, (result) => {
-      if (result === 'retry') return again()
+      if (result === 'retry') return again(true)
       this.#marked.add(group)
-      open()
+      answer(result === 'made' || (result === 'was-made' && mayBeOurs))
     })
   }
 

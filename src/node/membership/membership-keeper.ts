@@ -14,10 +14,10 @@ import type { Clock } from '../../ports/clock.ts'
 import type { Logger } from '../../ports/logger.ts'
 import type { MetadataStore } from '../../ports/metadata-store.ts'
 import type { Member, Membership } from '../../protocol/membership.ts'
-import type { FollowerProgress } from '../../raft/raft-core.ts'
+import type { FollowerProgress, MembershipChange } from '../../raft/raft-core.ts'
 import type { RaftReplica } from '../../replication/raft/raft-replica.ts'
 import { type TransferDone, transferLeadership } from './leadership-transfer.ts'
-import { type MemberStanding, nextChange } from './next-change.ts'
+import { type GroupStanding, type MemberStanding, nextChange, placesOf, silentVoters } from './next-change.ts'
 
 export interface KeeperPorts {
   readonly clock: Clock
@@ -44,6 +44,17 @@ const REPORT_RETRY_MS = { first: 100, most: 10_000 }
 const OFFER_RETRY_MS = { first: 2_000, most: 120_000 }
 const HAND_OVER_RETRY_MS = { first: 500, most: 10_000 }
 
+/** What was heard longer ago proves nothing: who is to commit the change is asked again. */
+const ANSWERS_LAST_MS = 1_000
+
+/** Who is there, asked after the change was decided upon. */
+interface RollCall {
+  readonly members: readonly Member[]
+  readonly change: MembershipChange
+  readonly number: number
+  readonly untilMs: number
+}
+
 const NOT_HERE: MemberStanding = { isHere: false, isUp: false, isCaughtUp: false, matchIndex: 0 }
 
 export class MembershipKeeper {
@@ -61,6 +72,7 @@ export class MembershipKeeper {
   #reported: Membership | null = null
   /** The members in force are the desired ones: nothing to look at until one of the two changes. */
   #isSettled = false
+  #rollCall: RollCall | null = null
   #reporting = false
   #reportAtMs = 0
   readonly #reportRetry = new BackOff(REPORT_RETRY_MS.first, REPORT_RETRY_MS.most)
@@ -160,11 +172,17 @@ export class MembershipKeeper {
     const { replica } = this
     const { members } = replica.appliedMembership
     const standing = this.#standings()
-    const next = nextChange({ self: replica.replicaId, members, desired, standing, preferred: this.#preferred })
+    const group = { self: replica.replicaId, members, desired, standing, preferred: this.#preferred }
+    const next = nextChange(group)
     this.#problem = next.kind === 'wait' ? next.reason : ''
     this.#isSettled = next.kind === 'settled'
     if (this.#isSettled) return true
     if (next.kind === 'change') {
+      const silent = this.#whoIsSilent(group, next.change)
+      if (silent.length > 0) {
+        this.#problem = `the members change once ${placesOf(silent)} answers`
+        return false
+      }
       const result = replica.changeMembership(next.change)
       if (result.kind === 'refused') this.#problem = result.reason
       else if (result.kind === 'accepted') {
@@ -175,6 +193,24 @@ export class MembershipKeeper {
       replica.transferLeadership(next.to)
     }
     return false
+  }
+
+  /** Empty: a majority of the voters that the change leaves has answered what was asked because of it; a change that leaves the voters as they are needs no answers. */
+  #whoIsSilent(group: GroupStanding, change: MembershipChange): Member[] {
+    const { members } = group
+    const { core } = this.replica
+    const isAsVoter = members.some(({ replicaId, role }) => replicaId === change.replicaId && role === 'voter')
+    if (change.kind !== 'promote' && !isAsVoter) return []
+    let call = this.#rollCall
+    const isSame =
+      call?.members === members && call.change.kind === change.kind && call.change.replicaId === change.replicaId
+    if (call === null || !isSame || this.#nowMs >= call.untilMs) {
+      call = { members, change, number: core.callRoll(), untilMs: this.#nowMs + ANSWERS_LAST_MS }
+      this.#rollCall = call
+    }
+    const { number } = call
+    const answered = new Map(core.progress().map((progress) => [progress.replicaId, progress.answered]))
+    return silentVoters(group, change, (replica) => (answered.get(replica) ?? 0) >= number)
   }
 
   #standings(): (member: Member) => MemberStanding {

@@ -9,6 +9,9 @@
  *   - a voter goes only where the voters that stay and are up make a majority of what will be, and where it leaves as many voters as are desired, or all that are
  *     desired vote already. Those that are away go first;
  *   - the leader itself goes last, and not by its own hand: it hands over first.
+ *
+ * Who is up is told from what was heard a while ago, and from connections, which a machine that hangs leaves open. So whoever carries out a change of the voters
+ * first hears from those that must commit it (`silentVoters`).
  */
 import type { NodeId, ReplicaId } from '../../base/brand.ts'
 import type { GroupMember } from '../../master/registrations.ts'
@@ -61,6 +64,23 @@ export function nextChange(group: GroupStanding): NextChange {
   )
   if (waiting.length === 0) return { kind: 'settled' }
   return { kind: 'wait', reason: `${placesOf(waiting)} must catch up` }
+}
+
+/**
+ * Of the voters after a promotion or removal those that are not up or have not answered, where they are so many that what is left could not commit: then the change
+ * must not be made. Empty: it may.
+ */
+export function silentVoters(
+  { self, members, standing }: GroupStanding,
+  { kind, replicaId }: MembershipChange,
+  hasAnswered: (replica: ReplicaId) => boolean,
+): Member[] {
+  const isSubject = (member: Member): boolean => member.replicaId === replicaId
+  const voters = members.filter((member) => (isSubject(member) ? kind === 'promote' : member.role === 'voter'))
+  const isSilent = (member: Member): boolean =>
+    member.replicaId !== self && !(standing(member).isUp && hasAnswered(member.replicaId))
+  const silent = voters.filter(isSilent)
+  return silent.length * 2 < voters.length ? [] : silent
 }
 
 /** Desired, not there, and its node has no other replica of the group. */
@@ -127,6 +147,6 @@ function change(kind: MembershipChange['kind'], { replicaId, nodeId }: GroupMemb
   return { kind: 'change', change: { kind, replicaId, nodeId } }
 }
 
-function placesOf(members: readonly GroupMember[]): string {
+export function placesOf(members: readonly GroupMember[]): string {
   return members.map(({ nodeId, replicaId }) => `node ${nodeId} (replica ${replicaId})`).join(', ')
 }

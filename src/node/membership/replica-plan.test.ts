@@ -119,6 +119,22 @@ describe('a replica is forgotten', () => {
     expect(forgets(null, held(3, { of: 2 }))).toBe(false)
   })
 
+  test('of the masters, by the cluster epoch alone: the logs of two epochs have nothing in common', () => {
+    const epoch = 2 ** 24
+    const masters = (report?: GroupText['report']): GroupText => ({
+      desired: `1/${epoch + 1}`,
+      genesis: `1/${epoch + 1}`,
+      report,
+    })
+    const forgetsMaster = (one: HeldReplica, by: GroupText): boolean => plan(null, [one], by).forget.length > 0
+    expect(forgetsMaster(held(3, { of: 0, index: 900 }), masters())).toBe(true)
+    expect(forgetsMaster(held(3, { of: 0, index: 900 }), masters({ index: 5, voters: `1/${epoch + 1}` }))).toBe(true)
+    // A tree of old masters says nothing about new ones, however far its log had come.
+    expect(
+      forgetsMaster(held(epoch + 1, { of: 0, index: 0 }), { desired: '1 2', report: { index: 900, voters: '1 2' } }),
+    ).toBe(false)
+  })
+
   test('and makes room for the next id', () => {
     const one = { desired: '1 2 3/7', report: { index: 90, voters: '1 2' } }
     expect(plan(one, [held(3)])).toMatchObject({ open: [], forget: [{ group: 1, replicaId: 3 }] })

@@ -76,7 +76,9 @@ export function isOver(replica: HeldReplica, { masters, groups, nextGroup }: Tre
   const known = group === MASTERS_GROUP ? masters : groups.get(group)
   if (group === MASTERS_GROUP) {
     // Its log is not that of the masters who wrote this tree: which of the two is over, the cluster epoch says.
-    const epochs = [...masters.value.members, ...(masters.genesis?.value.replicas ?? [])].map((member) => epochOfReplica(member.replicaId))
+    const epochs = [...masters.value.members, ...(masters.genesis?.value.replicas ?? [])].map((member) =>
+      epochOfReplica(member.replicaId),
+    )
     const own = epochOfReplica(replicaId)
     if (epochs.length > 0 && !epochs.includes(own)) return own < Math.max(...epochs)
   }

@@ -90,22 +90,21 @@ export class MastersRecovery {
       done(error, answer)
     }
     this.#ports.mastersAnswer((answer) => {
-      if (answer) return end(mastersLive('they answer this node'), null)
-      this.#survey.look((looks) => this.#looked(looks, new Set(lost.map(asGroupId)), yes, end))
+      const live = answer ? 'they answer this node' : null
+      this.#survey.look((looks) => this.#looked(looks, new Set(lost.map(asGroupId)), live, yes, end))
     })
   }
 
   // --- look -----------------------------------------------------------------------------------------------------------
 
-  #looked(looks: Looks, lost: ReadonlySet<GroupId>, yes: boolean, done: AdminDone): void {
+  #looked(looks: Looks, lost: ReadonlySet<GroupId>, answering: string | null, yes: boolean, done: AdminDone): void {
     const { epoch } = this.#ports.epoch
     for (const [node, look] of looks.answered) {
       if (look.epoch <= epoch) continue
       const mend = 'try again in a moment: this node is being told of it; or ask that one'
       return done(problem('newer-epoch', `node ${node} has come to cluster epoch ${look.epoch}`, mend), null)
     }
-    const live = votingMajority(looks)
-    if (live !== null) return done(mastersLive(`nodes ${live.join(', ')} are a majority of them`), null)
+    const live = answering ?? votingMajority(looks)
     const copy = newestTree(looks)
     const groups = groupsIn(looks, copy)
     const known = genesisIn(looks, new Set([...groups, ...lost]))
@@ -115,6 +114,7 @@ export class MastersRecovery {
     }
     const run: Run = { looks, copy, groups: groups.filter((group) => !lost.has(group)), known, lost, done }
     this.#survey.groups([...new Set([...groups, ...lost])], null, hostsIn(looks), (outcomes) => {
+      if (live !== null && !isHalfDone(outcomes, epoch)) return done(mastersLive(live), null)
       for (const group of lost) {
         if (outcomes.get(group)?.kind !== 'standing') continue
         return done(problem('group-in-use', `group ${group} answers: it is not lost`, 'leave it out of --lost'), null)
@@ -209,13 +209,20 @@ export class MastersRecovery {
 // --- what the looks say -----------------------------------------------------------------------------------------------
 
 /** By one of their replicas. Null: no majority answers. */
-function votingMajority({ answered }: Looks): readonly number[] | null {
+function votingMajority({ answered }: Looks): string | null {
   for (const { mastersVote } of answered.values()) {
     if (mastersVote === null) continue
     const there = mastersVote.filter((node) => (answered.get(asNodeId(node))?.mastersVote ?? null) !== null)
-    if (2 * there.length > mastersVote.length) return there
+    if (2 * there.length > mastersVote.length) return `nodes ${there.join(', ')} are a majority of them`
   }
   return null
+}
+
+/** An earlier recovery has come as far as the groups, and ended there: they hear the masters no more, alive or not. It has to be done. */
+function isHalfDone(outcomes: ReadonlyMap<GroupId, GroupOutcome>, epoch: number): boolean {
+  return [...outcomes.values()].some((outcome) => {
+    return outcome.kind === 'standing' && epochOfFence(outcome.standing.fence) > epoch
+  })
 }
 
 function newestTree({ answered }: Looks): ClusterSnapshot | null {
@@ -266,7 +273,11 @@ function standingsOf(run: Run, outcomes: ReadonlyMap<GroupId, GroupOutcome>): St
     const outcome = outcomes.get(group)
     if (outcome?.kind === 'standing') standings.set(group, outcome.standing)
     else if (outcome?.kind === 'fenced') {
-      return problem('newer-epoch', `group ${group} has heard of a later cluster epoch`, 'see what others do; try again')
+      return problem(
+        'newer-epoch',
+        `group ${group} has heard of a later cluster epoch`,
+        'see what others do; try again',
+      )
     } else if (outcome?.kind === 'unknown') {
       return problem('unavailable', `group ${group} did not answer in time`, 'try again: nothing else was done')
     } else silent.push(group)

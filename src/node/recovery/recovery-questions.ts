@@ -26,6 +26,8 @@ import { isKnownNode } from './masters-epoch.ts'
 /** An error's text instead of a move's reply: the log did not take the entry. */
 const ERROR_TYPE = 0x2d
 const MAX_VOTERS = 31
+/** What one message carries, about; a larger tree is not told. */
+const LOOK_BYTES_MAX = 8 * 1024 * 1024
 
 /** What one node knows. */
 export interface NodeLook {
@@ -66,7 +68,10 @@ export function serveRecoveryQuestions(node: QuestionedNode): void {
     const request = decodeRequest(body)
     const reply = (value: unknown): void => answer(encodeReply(null, value))
     const { call = '', args = {} } = request ?? {}
-    if (call === 'look') return reply(lookOf(node))
+    if (call === 'look') {
+      const look = encodeReply(null, lookOf(node))
+      return answer(look.length <= LOOK_BYTES_MAX ? look : encodeReply(null, { ...lookOf(node), tree: null }))
+    }
     const { group, fence } = args
     const isGroup = typeof group === 'number' && Number.isInteger(group) && group > 0
     const isFence = call === 'fence' ? Number.isSafeInteger(fence) && Number(fence) > 0 : call === 'group'
@@ -101,7 +106,12 @@ export function newerOf(a: ClusterSnapshot | null, b: ClusterSnapshot | null): C
   return a.journal.version >= b.journal.version ? a : b
 }
 
-function askGroup(node: QuestionedNode, group: GroupId, fence: number | null, reply: (answer: GroupAnswer) => void): void {
+function askGroup(
+  node: QuestionedNode,
+  group: GroupId,
+  fence: number | null,
+  reply: (answer: GroupAnswer) => void,
+): void {
   const replica = node.replicas.get(group)
   const elsewhere = (): void => {
     const leader = replica === undefined ? node.leaderOf(group) : replica.isLeader ? null : replica.leaderNode

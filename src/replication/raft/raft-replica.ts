@@ -139,6 +139,11 @@ export class RaftReplica {
     return new ReplicaCheckpoints(ports, this.#applied)
   }
 
+  /** It answers nothing any more, and its store may be gone. */
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
   get isLeader(): boolean {
     return this.core.role === 'leader' && !this.#closed
   }
@@ -185,8 +190,8 @@ export class RaftReplica {
   }
 
   /** A node that matters has been silent for so many ticks; 0: it no longer says that the group rests. */
-  wakeFromRest(silentTicks: number): void {
-    this.core.wake(silentTicks)
+  wakeFromRest(silentTicks: number, silentNode: NodeId): void {
+    this.core.wake(silentTicks, silentNode)
   }
 
   step(from: NodeId, message: RaftMessage): void {
@@ -281,8 +286,9 @@ export class RaftReplica {
     return true
   }
 
-  /** Answers at once from whatever has been applied here. */
-  readStale(slot: SlotId, command: Uint8Array): Uint8Array {
+  /** Answers at once from whatever has been applied here. Null: closed. */
+  readStale(slot: SlotId, command: Uint8Array): Uint8Array | null {
+    if (this.#closed) return null
     const result = this.#machine.query(command, this.#machine.logTimeMs, slot)
     assert(result.kind === 'reply', 'a read without a clock cannot need a tick')
     return result.reply
