@@ -37,7 +37,12 @@ export function createGroupPlan(
   if (problem !== null) return problem
   if (snapshot.groups.size >= MAX_GROUPS) return refuse('busy', `there are ${MAX_GROUPS} groups`, 'remove one first')
   const group = asGroupId(snapshot.nextGroup.value)
-  const chosen = nodes.length > 0 ? [...new Set(nodes)] : leastLoadedNodes(snapshot)
+  const twice = nodes.filter((node, i) => nodes.indexOf(node) < i)
+  if (twice.length > 0) {
+    const named = [...new Set(twice)].join(', ')
+    return refuse('malformed-argument', `node ${named} is named more than once`, 'name each node once')
+  }
+  const chosen = nodes.length > 0 ? nodes : leastLoadedNodes(snapshot)
   const error = nodesProblem(snapshot, group, chosen)
   if (error !== null) return { kind: 'refuse', error }
   const members = genesisMembers(snapshot.config.value.clusterEpoch, chosen)
@@ -52,15 +57,12 @@ export function createGroupPlan(
 }
 
 export function setWeightPlan(snapshot: ClusterSnapshot, group: GroupId, weight: number): Plan<GroupAnswer> {
-  return changed(snapshot, group, weightProblem(weight), true, (registration) => ({ ...registration, weight }))
+  const problem = weightProblem(weight) ?? (weight === 0 ? lastHolderProblem(snapshot, group) : null)
+  return changed(snapshot, group, problem, true, (registration) => ({ ...registration, weight }))
 }
 
 export function drainPlan(snapshot: ClusterSnapshot, group: GroupId, draining: boolean): Plan<GroupAnswer> {
-  const others = [...snapshot.groups].filter(([id, { value }]) => id !== group && value.weight > 0 && !value.draining)
-  const nowhere = draining && snapshot.groups.has(group) && others.length === 0
-  const problem = nowhere
-    ? refuse('no-groups', `no other group can take group ${group}'s slots`, 'create one first')
-    : null
+  const problem = draining ? lastHolderProblem(snapshot, group) : null
   return changed(snapshot, group, problem, true, (registration) => ({ ...registration, draining }))
 }
 
@@ -71,7 +73,11 @@ export function removeGroupPlan(snapshot: ClusterSnapshot, group: GroupId): Plan
   const draft = new TreeDraft(snapshot)
   const owned = draft.groups.filter((owner) => owner === group).length
   if (owned > 0) {
-    return refuse('group-in-use', `group ${group} owns ${owned} slots`, 'drain it, and wait until it is empty')
+    if (!known.value.draining) {
+      return refuse('group-in-use', `group ${group} owns ${owned} slots`, 'drain it, and wait until it is empty')
+    }
+    const mend = `wait until it has none: \`quorate admin group drain ${group} --wait\``
+    return refuse('group-in-use', `group ${group} is being drained, and owns ${owned} slots still`, mend)
   }
   const waiting = draft.reconfigs.find(({ source, destination }) => source === group || destination === group)
   if (waiting !== undefined) {
@@ -138,6 +144,12 @@ function changed(
   draft.also(set(groupPath(group), encodeGroup(change(known.value)), known.version))
   if (rebalance) draft.rebalance(true)
   return { kind: 'write', operations: draft.operations(), answer: { group } }
+}
+
+/** Where no other group can hold slots, this one must. */
+function lastHolderProblem({ groups }: ClusterSnapshot, group: GroupId): Refusal | null {
+  for (const [id, { value }] of groups) if (id !== group && value.weight > 0 && !value.draining) return null
+  return refuse('no-groups', `no other group can take group ${group}'s slots`, 'create one first')
 }
 
 function weightProblem(weight: number): Refusal | null {

@@ -24,6 +24,8 @@ export type MasterErrorCode =
   | 'too-late'
   /** The group owns slots, is to get some, or another group still waits for its word. */
   | 'group-in-use'
+  /** The group hands its slots away: it takes none. */
+  | 'group-draining'
   /** No group may hold slots. */
   | 'no-groups'
   /** A group has it as a member, or is to have it. */

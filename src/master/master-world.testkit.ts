@@ -313,7 +313,11 @@ export class MasterWorld {
   }
 
   refused<K extends Call>(name: K, ...args: Arguments<K>): string {
-    return present(this.call(name, ...args).error, 'a call that had to be refused was done').code
+    return this.refusal(name, ...args).code
+  }
+
+  refusal<K extends Call>(name: K, ...args: Arguments<K>): MasterError {
+    return present(this.call(name, ...args).error, 'a call that had to be refused was done')
   }
 
   // --- the tree -----------------------------------------------------------------------------------------------------------

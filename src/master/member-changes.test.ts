@@ -22,11 +22,16 @@ function members(world: MasterWorld, group: number): number[][] {
 }
 
 /** The group's own word: its voters, by node and replica. */
-function reports(world: MasterWorld, group: number, voters: readonly [node: number, replica: number][]): void {
+function reports(
+  world: MasterWorld,
+  group: number,
+  voters: readonly [node: number, replica: number][],
+  index = 100,
+): void {
   const store = world.metadata.open()
   world.clock.run(10)
   const named = voters.map(([node, replica]) => ({ nodeId: N(node), replicaId: asReplicaId(replica) }))
-  const report = { index: 100, members: named, learners: [], leader: named[0].nodeId }
+  const report = { index, members: named, learners: [], leader: named[0].nodeId }
   let wrote = ''
   writeReport(store, G(group), report, (result) => {
     wrote = result
@@ -214,4 +219,32 @@ test('a node is removed once no group names it, by wish or by its own word', () 
   const { group } = world.done('createGroup', 0, [N(5), N(6)])
   world.done('leave', group, N(6))
   expect(world.refused('removeNode', N(6))).toBe('node-in-use')
+})
+
+test('one of those that stay must vote by the word of the group', () => {
+  const world = worldOf(11, 5)
+  reports(world, 1, [[1, 1]])
+  world.done('join', G(1), N(4))
+  const early = world.refusal('leave', G(1), N(1))
+  expect(early).toMatchObject({ code: 'group-in-use', mend: expect.stringContaining('--wait') })
+  const both: [number, number][] = [
+    [1, 1],
+    [4, 2],
+  ]
+  reports(world, 1, both, 200)
+  world.done('leave', G(1), N(1))
+  const { code, mend } = world.refusal('join', G(1), N(1))
+  expect([code, mend]).toEqual(['busy', expect.stringContaining('let another node join')])
+})
+
+test('a node that nobody knows cannot leave; one that is no member has left', () => {
+  const world = worldOf(12, 4)
+  expect(world.refused('leave', G(1), N(9))).toBe('unknown-node')
+  expect(world.done('leave', G(1), N(4))).toEqual({ group: 1 })
+})
+
+test('a node that is named twice for a new group is refused by its id', () => {
+  const world = worldOf(13, 4)
+  const { code, message } = world.refusal('createGroup', 1, [N(1), N(4), N(1)])
+  expect([code, message]).toEqual(['malformed-argument', 'node 1 is named more than once'])
 })

@@ -43,17 +43,28 @@ export function joinPlan(snapshot: ClusterSnapshot, group: GroupId, node: NodeId
   return { kind: 'write', operations, answer: { group, replica: changed.replica } }
 }
 
-/** No member any more: nothing is written. */
+/** No member any more: nothing is written. By the group's own word, one of those that stay must vote: learners alone may never come so far. */
 export function leavePlan(snapshot: ClusterSnapshot, group: GroupId, node: NodeId): Plan<{ readonly group: GroupId }> {
   const known = groupOf(snapshot, group)
   if (known === undefined) return refuseUnknownGroup(group)
   const there = memberOn(known.value, node)
-  if (there === undefined) return { kind: 'write', operations: [], answer: { group } }
+  if (there === undefined) {
+    if (!snapshot.nodes.has(node)) return refuseUnknownNode(node)
+    return { kind: 'write', operations: [], answer: { group } }
+  }
   if (known.value.members.length === 1) {
     const mend = group === MASTERS_GROUP ? 'let another join' : 'let another join, or drain the group'
     return refuse('group-in-use', `node ${node} is the last one of group ${group}`, mend)
   }
   const members = known.value.members.filter((member) => member !== there)
+  const { report } = known
+  const votes = ({ replicaId }: GroupMember): boolean => {
+    return report === null || report.value.members.some((voter) => voter.replicaId === replicaId)
+  }
+  if (!members.some(votes)) {
+    const mend = 'wait until another one votes (`quorate admin join NODE ... --wait`), then ask again'
+    return refuse('group-in-use', `of those that would stay in group ${group} without node ${node}, none votes`, mend)
+  }
   const data = encodeGroup({ ...known.value, members })
   return { kind: 'write', operations: [set(groupPath(group), data, known.version)], answer: { group } }
 }
@@ -90,7 +101,7 @@ export function replacePlan(
 ): Plan<{ readonly groups: readonly MemberAnswer[] }> {
   if (old === next) return refuse('malformed-argument', `node ${old} cannot take its own place`, 'name two nodes')
   const registered = snapshot.nodes.get(old)
-  if (registered === undefined) return refuse('unknown-node', `there is no node ${old}`, 'see `quorate admin nodes`')
+  if (registered === undefined) return refuseUnknownNode(old)
   const operations: MetadataOperation[] = []
   const groups: MemberAnswer[] = []
   for (const [group, known] of allGroups(snapshot)) {
@@ -117,7 +128,7 @@ export function replacePlan(
 /** Only one that no group has or is to have. Its id is never given out again. */
 export function removeNodePlan(snapshot: ClusterSnapshot, node: NodeId): Plan<{ readonly node: NodeId }> {
   const registered = snapshot.nodes.get(node)
-  if (registered === undefined) return refuse('unknown-node', `there is no node ${node}`, 'see `quorate admin nodes`')
+  if (registered === undefined) return refuseUnknownNode(node)
   for (const [group, { value, genesis, report }] of allGroups(snapshot)) {
     const isNamed = report !== null && [...report.value.members, ...report.value.learners].some(isOn(node))
     // A group that has not reported yet: as it begins.
@@ -132,11 +143,14 @@ export function removeNodePlan(snapshot: ClusterSnapshot, node: NodeId): Plan<{ 
 
 // --- for these and for new groups ---------------------------------------------------------------------------------------
 
-/** The workers with the fewest replicas, those of lower id first: three, or all where there are fewer. Empty: there is no worker. */
-export function leastLoadedNodes(snapshot: ClusterSnapshot): readonly NodeId[] {
+/** The workers with the fewest replicas, those of lower id first: three, or all where there are fewer. Empty: there is no worker. `isAway`: not these. */
+export function leastLoadedNodes(
+  snapshot: ClusterSnapshot,
+  isAway: (node: NodeId) => boolean = () => false,
+): readonly NodeId[] {
   const load = new Map<NodeId, number>()
   for (const [node, { value }] of snapshot.nodes) {
-    if (value.roles.includes('worker') && !value.leaving) load.set(node, 0)
+    if (value.roles.includes('worker') && !value.leaving && !isAway(node)) load.set(node, 0)
   }
   for (const { value } of snapshot.groups.values()) {
     for (const { nodeId } of value.members) {
@@ -194,7 +208,12 @@ function isLeaving({ value, genesis, report }: SnapshotGroup, node: NodeId): boo
 }
 
 function refuseLeaving(group: GroupId, node: NodeId): { kind: 'refuse'; error: MasterError } {
-  return refuse('busy', `node ${node} is still leaving group ${group}`, 'try again once the group has let it go')
+  const mend = 'try again once the group has let it go; if it does not, let another node join it, or start those that stay'
+  return refuse('busy', `node ${node} is still leaving group ${group}`, mend)
+}
+
+function refuseUnknownNode(node: NodeId): { kind: 'refuse'; error: MasterError } {
+  return refuse('unknown-node', `there is no node ${node}`, 'see `quorate admin nodes`')
 }
 
 function memberOn({ members }: GroupRegistration, node: NodeId): GroupMember | undefined {

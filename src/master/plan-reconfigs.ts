@@ -33,7 +33,11 @@ export function planMove(draft: TreeDraft, ranges: readonly SlotRange[], destina
   }
   const moves = [...bySource]
     .sort(([a], [b]) => a - b)
-    .map(([from, slots]) => ({ from, to: destination, slots: slots.map((slot): SlotRange => [slot, slot]) }))
+    .map(([from, slots]) => {
+      // People name ranges in any order, and some slots twice.
+      const rising = [...new Set(slots)].sort((a, b) => a - b)
+      return { from, to: destination, slots: rising.map((slot): SlotRange => [slot, slot]) }
+    })
   return addMoves(draft, moves, reconfigIds, MAX_PLANNED_AT_ONCE, false)
 }
 

@@ -40,7 +40,12 @@ export function reconfigPlan(
   } else ranges = what.slots
   const problem = rangesProblem(ranges, slotCount)
   if (problem !== null) return { kind: 'refuse', error: problem }
-  if (!snapshot.groups.has(destination)) return refuseUnknownGroup(destination)
+  const taker = snapshot.groups.get(destination)
+  if (taker === undefined) return refuseUnknownGroup(destination)
+  if (taker.value.draining) {
+    const mend = `name another, or let it take slots again: \`quorate admin group undrain ${destination}\``
+    return refuse('group-draining', `group ${destination} is being drained`, mend)
+  }
   const draft = new TreeDraft(snapshot)
   const { reconfigIds, hasMore } = planMove(draft, ranges, destination)
   if (hasMore && draft.room === 0) return refuse('busy', 'too many reconfigs are not over', 'wait until some are')

@@ -18,7 +18,6 @@ import { asGroupId, asNodeId, asSlotId } from '../base/brand.ts'
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import { type MetadataOperation, type MetadataPath, PERSISTENT } from '../protocol/metadata-operation.ts'
 import type { SlotRun } from '../protocol/move-command.ts'
-import type { SlotRange } from './allocation.ts'
 import { firstTableVersion, reconfigIdOf, replicaIdOf } from './cluster-epoch.ts'
 import { type ClusterSnapshot, encodeMigrations } from './cluster-snapshot.ts'
 import { type MasterError, masterError } from './master-error.ts'
@@ -144,33 +143,8 @@ export function planRecovery(facts: RecoveryFacts): { readonly error: MasterErro
   return { operations, slotsOfLost, open: reconfigs, dropped: planned.length }
 }
 
-/** Slots that nobody owns and that no open move has under way, by these standings. */
-export function unownedSlots(
-  { slotCount }: Pick<RecoveryFacts, 'slotCount'>,
-  standings: Iterable<GroupStanding>,
-): SlotRange[] {
-  const seen = new Uint8Array(slotCount)
-  for (const { slots, moves } of standings) {
-    for (const { first, last, owned } of slots) if (owned) seen.fill(1, first, last + 1)
-    for (const move of moves) for (const { first, last } of move.slots) seen.fill(1, first, last + 1)
-  }
-  const ranges: SlotRange[] = []
-  for (let slot = 0; slot < slotCount; slot++) {
-    if (seen[slot] !== 0) continue
-    const last = ranges.at(-1)
-    if (last !== undefined && last[1] === slot - 1) ranges[ranges.length - 1] = [last[0], slot]
-    else ranges.push([slot, slot])
-  }
-  return ranges
-}
-
 /** Those that a copy of the tree or a node knows of, and those that have answered. */
-export function groupIds({
-  copy,
-  groups,
-  last,
-  lost,
-}: Pick<RecoveryFacts, 'copy' | 'groups' | 'last' | 'lost'>): GroupId[] {
+function groupIds({ copy, groups, last, lost }: Pick<RecoveryFacts, 'copy' | 'groups' | 'last' | 'lost'>): GroupId[] {
   const ids = new Set<GroupId>([...(copy?.groups.keys() ?? []), ...groups.keys(), ...last.keys(), ...lost])
   ids.delete(MASTERS_GROUP)
   return [...ids].sort((a, b) => a - b)

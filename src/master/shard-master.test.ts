@@ -174,6 +174,20 @@ test('a group is removed only when it owns nothing and nobody waits for its word
   expect(world.refused('leave', G(1), asNodeId(1))).toBe('group-in-use')
 })
 
+test('ranges in any order, and slots named twice, are one move that reads back', () => {
+  const world = new MasterWorld(13)
+  const { group } = world.done('createGroup', 0, [asNodeId(1)])
+  const slots = [
+    [6, 7],
+    [0, 2],
+    [2, 6],
+  ] as const
+  const { reconfigIds } = world.done('reconfig', { slots }, group)
+  expect(reconfigIds).toHaveLength(1)
+  const [reconfig] = world.snapshot().buckets.get(0)?.value ?? []
+  expect(reconfig.slots.map(({ first, last }) => [first, last])).toEqual([[0, 7]])
+})
+
 test('nodes register under ids that are never given out twice, join and leave', () => {
   const world = new MasterWorld(12)
   expect(world.done('registerNode', NODE)).toEqual({ node: 4 })
@@ -207,4 +221,28 @@ test('any master answers reads; only the active one writes, and the others name 
   second.master.reconfig({ slots: [[0, 0]] }, G(2), (error) => answers.push([error?.code, error?.activeMaster]))
   world.clock.run(100)
   expect(answers).toEqual([1, { upToDate: true, last: 0 }, ['not-active', 1]])
+})
+
+test('a group that is being drained takes no slots until it is undrained, and is removed once it has none', () => {
+  const world = new MasterWorld(31, { weights: [1, 1, 1] })
+  world.groups.unreachable.add(G(1))
+  world.done('drain', G(1), true)
+  const move = world.refusal('reconfig', { slots: [[6, 7]] }, G(1))
+  expect(move).toMatchObject({ code: 'group-draining', mend: expect.stringContaining('group undrain 1') })
+  const early = world.refusal('removeGroup', G(1))
+  expect(early.code).toBe('group-in-use')
+  expect(early.message).toMatch(/owns \d+ slots still/)
+  expect(early.mend).toContain('--wait')
+  world.done('drain', G(1), false)
+  expect(world.done('reconfig', { slots: [[0, 15]] }, G(1)).reconfigIds).not.toEqual([])
+  expect(world.refusal('removeGroup', G(1)).mend).toContain('drain it')
+})
+
+test('the last group that can hold slots keeps a weight', () => {
+  const world = new MasterWorld(32, { weights: [1, 1] })
+  world.done('setWeight', G(1), 0)
+  expect(world.refused('setWeight', G(2), 0)).toBe('no-groups')
+  expect(world.snapshot().groups.get(G(2))?.value.weight).toBe(1)
+  world.done('setWeight', G(1), 1)
+  world.done('setWeight', G(2), 0)
 })

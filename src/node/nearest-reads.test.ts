@@ -84,6 +84,31 @@ describe('reads by the nearest replica', () => {
     expect(again.reply).toBe(bulk('2'))
   })
 
+  it('are refused above the bounds of count and bytes, like any other request, and leave room behind', () => {
+    const world = new RouterWorld({ seed: 9, nodes: 3 }, { maxUnanswered: 3, maxUnansweredBytes: 10_000 })
+    world.leader()
+    const [node] = world.others()
+    expect(world.done(node.write('SET', 'k', 'v'))).toBe(OK)
+    const answers = (...words: string[][]): (string | undefined)[] => {
+      const all = words.map((command) => nearest(node, ...command))
+      world.replicas.runUntil(() => all.every(({ reply }) => reply !== null), 'the answers')
+      return all.map(({ reply }) => reply?.slice(0, 5))
+    }
+    const get = ['GET', 'k']
+    const large = ['GET', 'x'.repeat(6_000)]
+    for (let round = 0; round < 3; round++) {
+      expect(answers(get, get, get, get)).toEqual(['$1\r\nv', '$1\r\nv', '$1\r\nv', '-BUSY'])
+      expect(answers(large, large)).toEqual(['$-1\r\n', '-BUSY'])
+    }
+    expect(answers(['GET', 'x'.repeat(40_000)])).toEqual(['-ERR '])
+    // With one that ends elsewhere.
+    const read = nearest(node, 'GET', 'k')
+    expect(node.router.outstandingRequests()).toBe(1)
+    world.replicas.cut(node.node)
+    world.replicas.runUntil(() => read.reply !== null, 'the answer by another node')
+    expect(node.router.outstandingRequests()).toBe(0)
+  })
+
   it('are settled once, when the replica closes', () => {
     const world = new RouterWorld({ seed: 8, nodes: 3 })
     world.leader()

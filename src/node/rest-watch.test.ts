@@ -16,6 +16,7 @@ class Sleeper implements WatchedReplica {
   readonly leaderNode: NodeId
   readonly core: { term: Term; readonly membership: WatchedReplica['core']['membership'] }
   wokenAfter: number | null = null
+  wokenBy: NodeId | null = null
 
   constructor(leaderNode: NodeId, isLeader: boolean) {
     this.leaderNode = leaderNode
@@ -28,8 +29,9 @@ class Sleeper implements WatchedReplica {
     this.core = { term: asTerm(4), membership: { members } }
   }
 
-  wakeFromRest(silentTicks: number): void {
+  wakeFromRest(silentTicks: number, silentNode: NodeId): void {
     this.resting = false
+    this.wokenBy = silentNode
     this.wokenAfter = silentTicks
   }
 }
@@ -87,7 +89,7 @@ describe('RestWatch at the leader', () => {
       tick(1)
       watch.onBeat(TWO, { type: 'answer' })
     }
-    expect(leader.wokenAfter).toBe(ELECTION_TICKS)
+    expect([leader.wokenAfter, leader.wokenBy]).toEqual([ELECTION_TICKS, THREE])
   })
 })
 

@@ -64,6 +64,101 @@ describe('RaftCore', () => {
     expect([...seen].sort((a, b) => a - b)).toEqual([5, 6, 7, 8, 9, 10])
   })
 
+  describe('that calls the roll', () => {
+    /** Leads replicas 2 and 3, which have answered whatever it sent, and rests where the configuration lets it. */
+    function leaderOf(changed: Partial<RaftConfig> = {}): {
+      core: RaftCore
+      turn: (answering: number[]) => RaftMessage[]
+    } {
+      const core = coreOf({}, changed)
+      const answer = (message: RaftMessage): void => {
+        const { group, from: to, to: from, term } = message
+        const head = { group, from, to, term }
+        if (message.type === 'preVoteRequest') core.step({ ...head, type: 'preVoteResponse', granted: true })
+        else if (message.type === 'voteRequest') core.step({ ...head, type: 'voteResponse', granted: true })
+        else if (message.type === 'heartbeat')
+          core.step({ ...head, type: 'heartbeatResponse', readToken: message.readToken })
+        else if (message.type === 'appendRequest') {
+          const index = asLogIndex(message.prevIndex + message.entries.length)
+          const hint = { hintIndex: asLogIndex(0), hintTerm: asTerm(0) }
+          core.step({ ...head, type: 'appendResponse', success: true, index, ...hint })
+        }
+      }
+      const turn = (answering: number[]): RaftMessage[] => {
+        const sent: RaftMessage[] = []
+        for (let ready = core.takeReady(); ready !== null; ready = core.takeReady()) {
+          core.persisted(ready.number)
+          if (ready.committed.length > 0) core.applied(ready.committed[ready.committed.length - 1].index)
+          const messages = [...ready.messagesNow, ...ready.messagesAfterDisk]
+          sent.push(...messages)
+          for (const message of messages) if (answering.includes(message.to)) answer(message)
+        }
+        return sent
+      }
+      core.campaign()
+      turn([2, 3])
+      expect(core.role).toBe('leader')
+      return { core, turn }
+    }
+    const answered = (core: RaftCore, roll: number): number[] =>
+      core
+        .progress()
+        .filter((progress) => progress.answered >= roll)
+        .map(({ replicaId }) => replicaId)
+
+    it('hears who answers after that, and counts no answer that was under way before', () => {
+      const { core, turn } = leaderOf()
+      core.tick()
+      const [early] = turn([]).filter(({ type, to }) => type === 'heartbeat' && to === 2)
+      const roll = core.callRoll()
+      const { group, term } = early
+      const late = { type: 'heartbeatResponse', group, from: asReplicaId(2), to: asReplicaId(1), term } as const
+      core.step({ ...late, readToken: 0 })
+      expect([core.progress()[0].isHeard, answered(core, roll)]).toEqual([true, []])
+      // Nor one to a question that was never asked.
+      core.step({ ...late, readToken: roll + 1 })
+      expect(answered(core, roll)).toEqual([])
+      core.tick()
+      turn([3])
+      expect(answered(core, roll)).toEqual([3])
+      const next = core.callRoll()
+      expect(answered(core, next)).toEqual([])
+      core.tick()
+      turn([2, 3])
+      expect(answered(core, next)).toEqual([2, 3])
+    })
+
+    it('wakes its group, which rests no more until it is quiet again', () => {
+      const { core, turn } = leaderOf({ restAfterTicks: 3 })
+      for (let i = 0; i < 10; i++) {
+        core.tick()
+        turn([2, 3])
+      }
+      expect(core.resting).toBe(true)
+      const roll = core.callRoll()
+      expect(core.resting).toBe(false)
+      core.tick()
+      turn([2])
+      expect(answered(core, roll)).toEqual([2])
+    })
+
+    it('goes on from rest with the silence of the node that is named, and of no other', () => {
+      const { core, turn } = leaderOf({ restAfterTicks: 3 })
+      for (let i = 0; i < 10; i++) {
+        core.tick()
+        turn([2, 3])
+      }
+      core.wake(5, asNodeId(3))
+      expect(core.progress().map(({ replicaId, isHeard }) => [replicaId, isHeard])).toEqual([
+        [2, true],
+        [3, false],
+      ])
+      core.tick()
+      turn([2])
+      expect(core.role).toBe('leader')
+    })
+  })
+
   it('never throws on a message, whatever it says, in any role', () => {
     const number = fc.oneof(fc.nat(4), fc.nat(1000), fc.maxSafeNat())
     const head = {

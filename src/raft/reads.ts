@@ -54,6 +54,8 @@ export function onReadIndexResponse(state: RaftState, message: ReadIndexResponse
 /** Starts a round (leader) or a question (follower) for what waits. True: heartbeats with the new token must leave. */
 export function startReads(state: RaftState): boolean {
   const reads = state.reads
+  // Of fewer voters than when a round began the answers so far may be enough; the one that left may be the one that was waited for, and nobody else answers.
+  if (state.role === 'leader' && reads.rounds.length > 0) confirmReads(state)
   if (reads.waiting.length === 0) return false
   if (state.role === 'leader') return startRound(state)
   if (state.leader !== NOBODY && reads.questions.length < MAX_ROUNDS) ask(state)

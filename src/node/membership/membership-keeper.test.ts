@@ -163,6 +163,49 @@ describe('whatever is desired', () => {
   })
 })
 
+describe('a machine that hangs', () => {
+  // At once: it was heard a moment ago. At rest: nobody counts its silence.
+  test.each([
+    ['while the group is busy', 0],
+    ['and the group rests', 25],
+  ])('keeps the vote that it must replace from going, %s', (_when, restAfterTicks) => {
+    const world = new MembershipWorld({ seed: 12, nodes: 3, voters: 3, config: { restAfterTicks } })
+    leads(world, world.node(1))
+    busy(world, 500)
+    if (restAfterTicks > 0) world.group.runUntil(() => world.node(1).replica.resting, 'the group rests')
+    world.hang(world.node(2))
+    world.group.runFor(restAfterTicks > 0 ? 2_000 : 0)
+    world.wish(leave(3))
+    world.group.runFor(10_000)
+    expect(world.leader).toBe(world.node(1))
+    expect(world.voters()).toEqual(['1:1', '2:2', '3:3'])
+    const { keepers } = world.lives[0]
+    expect(keepers.problemOf(WORLD_GROUP)).toBe('without node 3 (replica 3) only 1 of 2 voters would be up')
+    // The other two still commit.
+    expect(world.group.done(world.group.write(world.node(1), 'SET', 'k', 'v'))).toBe('+OK\r\n')
+    world.goOn(world.node(2))
+    world.settle()
+    expect(world.voters()).toEqual(['1:1', '2:2'])
+    world.checkWrites()
+  })
+
+  test('gets no vote that its group would wait for', () => {
+    const world = new MembershipWorld({ seed: 13, nodes: 2, voters: 1 })
+    world.group.leader()
+    world.wish(join(2))
+    const { core } = world.node(1).replica
+    world.group.runUntil(() => core.progress()[0]?.state === 'replicate', 'the learner has caught up')
+    expect(core.progress()[0].matchIndex).toBe(core.commitIndex)
+    world.hang(world.node(2))
+    world.group.runFor(10_000)
+    expect([world.voters(), world.learners()]).toEqual([['1:1'], ['2:2']])
+    expect(world.group.done(world.group.write(world.node(1), 'SET', 'k', 'v'))).toBe('+OK\r\n')
+    world.goOn(world.node(2))
+    world.settle()
+    expect(world.voters()).toEqual(['1:1', '2:2'])
+  })
+})
+
 describe('one that was removed', () => {
   test('comes back with its old log and disturbs nobody', () => {
     const world = new MembershipWorld({ seed: 8, nodes: 4, voters: 4 })

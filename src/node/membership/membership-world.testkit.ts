@@ -62,6 +62,7 @@ export class MembershipWorld {
   readonly lives: Life[] = []
   /** False: no node reaches the masters. */
   hasTree = true
+  readonly #hung = new Set<WorldNode>()
   readonly #leaders = new Map<number, ReplicaId>()
   readonly #operator: MetadataStore
   readonly #writes: { readonly key: string; readonly value: string; readonly outcome: Outcome }[] = []
@@ -148,8 +149,20 @@ export class MembershipWorld {
     this.#live(node)
   }
 
+  /** The machine stands still: nothing comes from it, and nobody is told, for its connections stay open. */
+  hang(node: WorldNode): void {
+    this.group.cut(node)
+    this.#hung.add(node)
+  }
+
+  goOn(node: WorldNode): void {
+    this.group.mend(node)
+    this.#hung.delete(node)
+  }
+
   isConnected(from: WorldNode, to: NodeId): boolean {
     const target = this.node(to)
+    if (this.#hung.has(target)) return true
     return target.engine !== null && !this.group.isCut(from) && !this.group.isCut(target)
   }
 

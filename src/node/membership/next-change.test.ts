@@ -3,7 +3,7 @@ import { asNodeId, asReplicaId } from '../../base/brand.ts'
 import { Prng } from '../../base/prng.ts'
 import type { GroupMember } from '../../master/registrations.ts'
 import type { Member } from '../../protocol/membership.ts'
-import { type MemberStanding, nextChange } from './next-change.ts'
+import { type MemberStanding, nextChange, silentVoters } from './next-change.ts'
 
 const GOOD: MemberStanding = { isHere: true, isUp: true, isCaughtUp: true, matchIndex: 100 }
 const BEHIND: MemberStanding = { ...GOOD, isCaughtUp: false, matchIndex: 10 }
@@ -87,6 +87,43 @@ describe('one step', () => {
     expect(next('1 2', '1 2 3/7')).toBe('addLearner 3/7')
     expect(next('1 2', '2 1/7')).toBe('handOver 2')
     expect(next('1', '1/7')).toMatch(/^wait: node 1 .* is the last voter/)
+  })
+})
+
+describe('before the voters change', () => {
+  /** Who must answer still, where `answered` have and those in `away` are not up. Replica 1 leads. */
+  function silent(now: string, change: string, answered: number[], away: number[] = []): number[] {
+    const [kind, id] = change.split(' ')
+    const group = {
+      self: asReplicaId(1),
+      members: members(now),
+      desired: [],
+      standing: ({ replicaId }: Member) => (away.includes(replicaId) ? AWAY : GOOD),
+      preferred: null,
+    }
+    const wanted = {
+      kind: kind as 'promote' | 'remove',
+      replicaId: asReplicaId(Number(id)),
+      nodeId: asNodeId(Number(id)),
+    }
+    return silentVoters(group, wanted, (replica) => answered.includes(replica)).map(({ replicaId }) => replicaId)
+  }
+
+  test('a majority of those that will vote must have answered, and be up', () => {
+    expect(silent('1 2 3', 'remove 3', [])).toEqual([2])
+    expect(silent('1 2 3', 'remove 3', [3])).toEqual([2])
+    expect(silent('1 2 3', 'remove 3', [2])).toEqual([])
+    expect(silent('1 2 3', 'remove 3', [2], [2])).toEqual([2])
+    expect(silent('1 2 3 4 5', 'remove 5', [2, 5])).toEqual([3, 4])
+    expect(silent('1 2 3 4 5', 'remove 5', [2, 4])).toEqual([])
+    expect(silent('1 2', 'remove 2', [])).toEqual([])
+  })
+
+  test('a learner counts once it is to vote', () => {
+    expect(silent('1 2l', 'promote 2', [])).toEqual([2])
+    expect(silent('1 2l', 'promote 2', [2])).toEqual([])
+    expect(silent('1 2 3l', 'promote 3', [2])).toEqual([])
+    expect(silent('1 2 3l 4', 'remove 4', [3])).toEqual([2])
   })
 })
 

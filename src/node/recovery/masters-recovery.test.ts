@@ -124,6 +124,8 @@ test('a node that was no master begins the epoch; the others follow, the old one
   world.run(3_000)
   expect(world.epochs()).toEqual([0, 0, 1, 1, 1])
   expect(world.fences()).toEqual(new Set([fenceOf(1, 0)]))
+  // What the old tree wished of its own group is not done to the new one.
+  expect(world.host(4).node?.replica(MASTERS_GROUP)?.core.membershipIndex).toBe(0)
   // A master that had survived has given up its replica; the tree has what the old one had.
   expect(world.host(3).node?.replica(MASTERS_GROUP)).toBeUndefined()
   expect(world.truth(4).slotTable()?.groups).toEqual(owners)

@@ -54,6 +54,8 @@ export interface WorldOptions {
   readonly segmentBytes?: number
   /** Left out: a KvStateMachine. */
   readonly machine?: (node: WorldNode) => StateMachine
+  /** False: the group has none of the slots. */
+  readonly ownsSlots?: boolean
   /** When a message arrives, in milliseconds from now: never, once, or more than once. */
   readonly delivery?: (from: NodeId, to: NodeId) => readonly number[]
 }
@@ -290,8 +292,8 @@ export class ReplicaWorld {
     const options = { group: WORLD_GROUP, hashKey: HASH_KEY, slabs: new SlabPool(64 * 1024, 1024 * 1024) }
     ReplicaStore.open(node.files, path, directory, options, (error, store) => {
       if (store === null) return done(error?.message ?? 'no store', null)
-      const machine =
-        this.#options.machine?.(node) ?? new KvStateMachine(store, { slotCount: SLOTS, ownedSlots: [[0, SLOTS - 1]] })
+      const ownedSlots: [number, number][] = this.#options.ownsSlots === false ? [] : [[0, SLOTS - 1]]
+      const machine = this.#options.machine?.(node) ?? new KvStateMachine(store, { slotCount: SLOTS, ownedSlots })
       machine.restore(store.meta?.state ?? null)
       done(null, { store, machine })
     })
