@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { asGroupId, asReplicaId } from '../base/brand.ts'
 import { Prng } from '../base/prng.ts'
+import type { NodeRole } from '../ports/cluster-view.ts'
 import { SILENT_LOGGER } from '../ports/logger.ts'
 import { Scheduler } from '../simulation/scheduler.ts'
 import { SimBaseFileStore } from '../simulation/sim-base-file.ts'
@@ -265,5 +266,32 @@ describe('replicas that come and go', () => {
     world.runFor(1_000)
     expect(refused.map((error) => error?.code)).toEqual(['corrupt'])
     expect(refused[0]?.message).toContain('group 1')
+  })
+})
+
+describe('a new group', () => {
+  it('is made on nodes that answer only, unless it is to be made all the same', () => {
+    const { world, start } = cluster()
+    const node = start(1)
+    const call = (name: string, args: Record<string, unknown>): unknown => {
+      let result: unknown = 'no answer'
+      node.admin.call(name, args, (error, answer) => {
+        result = error ?? answer
+      })
+      world.runFor(2_500)
+      return result
+    }
+    const addresses = { peer: '10.0.0.2:7383', resp: '10.0.0.2:7379', cluster: '10.0.0.2:7380' }
+    expect(call('register-node', { ...addresses, roles: ['worker'] })).toEqual({ node: 2 })
+    expect(call('group-create', { weight: 0, nodes: [1, 2] })).toMatchObject({
+      code: 'node-away',
+      message: 'node 2 does not answer',
+      mend: expect.stringContaining('--anyway'),
+    })
+    expect(call('group-create', { weight: 0, nodes: [9] })).toMatchObject({ code: 'unknown-node' })
+    expect(call('group-create', { weight: 0 })).toEqual({ group: 2 })
+    expect(node.view.group(asGroupId(2))?.members).toEqual([1])
+    expect(call('group-create', { weight: 0, nodes: [2], anyway: true })).toEqual({ group: 3 })
+    expect(world.fatals).toEqual([])
   })
 })

@@ -10,7 +10,9 @@ import type { MemoryRouterOptions, RouterCall } from '../../server/resp/memory-r
 import { startTcpDoor, type TcpDoor } from '../../server/resp/tcp-door.testkit.ts'
 import { runVerify, type VerifyReport } from './verify-run.ts'
 
+const CALLS = 6_000
 const doors: TcpDoor[] = []
+const signals = new WeakMap<TcpDoor, AbortSignal>()
 
 afterEach(async () => {
   for (const door of doors.splice(0)) await door.stop()
@@ -41,7 +43,15 @@ async function open(options: MemoryRouterOptions): Promise<TcpDoor> {
     node,
     onChange: () => () => {},
   }
-  const door = await startTcpDoor({ view }, options)
+  // So much is enough to see everything, however long this machine takes over it.
+  const enough = new AbortController()
+  let calls = 0
+  const onCall = (call: RouterCall): void => {
+    if (++calls >= CALLS) enough.abort()
+    options.onCall?.(call)
+  }
+  const door = await startTcpDoor({ view }, { ...options, onCall })
+  signals.set(door, enough.signal)
   port = door.port
   doors.push(door)
   return door
@@ -50,13 +60,13 @@ async function open(options: MemoryRouterOptions): Promise<TcpDoor> {
 async function verify(door: TcpDoor, options: Partial<Parameters<typeof runVerify>[0]> = {}): Promise<VerifyReport> {
   return runVerify({
     servers: [`127.0.0.1:${door.port}`],
-    seconds: 1,
+    seconds: 60,
     prefix: 'verify:',
     clients: 4,
     mode: 'all',
     thinkMs: 0,
     keep: false,
-    signal: new AbortController().signal,
+    signal: signals.get(door) ?? new AbortController().signal,
     ...options,
   })
 }
@@ -82,7 +92,8 @@ describe('verify', () => {
     expect(report.longestPauseMs).toBeGreaterThan(0)
     expect(report.pausesMs).toHaveLength(11)
     expect(door.router.machine.keyCount()).toBe(0)
-    const kept = await verify(door, { keep: true, mode: 'contended-cas', clients: 3, seconds: 0.3 })
+    const { signal } = new AbortController()
+    const kept = await verify(door, { keep: true, mode: 'contended-cas', clients: 3, seconds: 0.3, signal })
     expect(kept).toMatchObject({ violations: [], clients: 3, kept: true })
     expect(door.router.machine.keyCount()).toBe(1)
   })
