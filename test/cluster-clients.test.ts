@@ -91,6 +91,8 @@ afterAll(destroyClusters)
 
 async function run(program: string, args: readonly string[], input = ''): Promise<string> {
   const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+  // A program that ends before it has read its input is judged by its exit code.
+  child.stdin.on('error', () => {})
   child.stdin.end(input)
   const { code, stdout, stderr } = await finished(child, 60_000)
   expect(code, `${program} ${args.join(' ')}: ${stdout}${stderr}`).toBe(0)
