@@ -208,7 +208,8 @@ function isLeaving({ value, genesis, report }: SnapshotGroup, node: NodeId): boo
 }
 
 function refuseLeaving(group: GroupId, node: NodeId): { kind: 'refuse'; error: MasterError } {
-  const mend = 'try again once the group has let it go; if it does not, let another node join it, or start those that stay'
+  const mend =
+    'try again once the group has let it go; if it does not, let another node join it, or start those that stay'
   return refuse('busy', `node ${node} is still leaving group ${group}`, mend)
 }
 

@@ -22,7 +22,7 @@ export interface OrchestratorSettings extends PassLimits {
   readonly retryMs: readonly [first: number, most: number]
 }
 
-export const DEFAULT_ORCHESTRATION: OrchestratorSettings = { maxBegun: 16, maxBegunPerGroup: 4, retryMs: [20, 1000] }
+export const DEFAULT_ORCHESTRATION: OrchestratorSettings = { maxBegun: 16, maxBegunPerGroup: 4, retryMs: [20, 250] }
 
 /** Changes of one pass; halved until the write fits. */
 const MAX_CHANGES = 64

@@ -90,10 +90,40 @@ describe('pulling', () => {
     const story = new DriverStory('destination', 5)
     const named = (): number[] => story.lastPull.slots.map(({ slot }) => slot)
     expect(named()).toEqual([0, 1, 2, 3, 4])
-    story.answers([partOf(0, FIRST_CURSOR, streamingAt(1))], { slotsRead: 2 })
+    story.answers([partOf(0, FIRST_CURSOR, streamingAt(1))], { slotsRead: 2, appliedIndex: 1 })
     expect(named()).toEqual([2, 3, 4, 0, 1])
-    story.answers([partOf(2, FIRST_CURSOR, streamingAt(1))], { slotsRead: 1 })
+    story.answers([partOf(2, FIRST_CURSOR, streamingAt(1))], { slotsRead: 1, appliedIndex: 1 })
     expect(named()).toEqual([3, 4, 0, 1, 2])
+  })
+
+  it('several pulls of different slots at once, as soon as the node has answered one; and one where it falls silent', () => {
+    const story = new DriverStory('destination', 100)
+    const pulls = () => story.sent.flatMap(({ message }) => (message.type === 'pull' ? [message] : []))
+    const named = (): number[][] => pulls().map(({ slots }) => slots.map(({ slot }) => slot))
+    expect(named().map((slots) => slots.length)).toEqual([32])
+    story.answers([partOf(0, FIRST_CURSOR, streamingAt(1))], { slotsRead: 1 })
+    // The STAGE under way leaves room for all four; the slot that was looked at comes last.
+    expect(named().map((slots) => slots.length)).toEqual([32, 25, 25, 25, 25])
+    expect(new Set(named().slice(1).flat()).size).toBe(100)
+    expect(named().at(-1)?.at(-1)).toBe(0)
+    const [, , third] = pulls()
+    story.forget()
+    // One comes to nothing, so do the others; their answers count all the same where they fit.
+    story.unreachable(21)
+    story.passes(10)
+    expect(named().map((slots) => slots.length)).toEqual([25])
+    const { slot } = third.slots[0]
+    story.hears({
+      ...story.envelope(third.requestId),
+      type: 'parts',
+      standing: standing('begun'),
+      appliedIndex: 100,
+      logTimeMs: 0,
+      lag: { keys: 0, bytes: 0 },
+      slotsRead: 1,
+      parts: [partOf(slot, FIRST_CURSOR, streamingAt(100))],
+    })
+    expect(story.decisions()).toEqual(['stage'])
   })
 
   it('a part that does not follow is left out, whoever asked for it', () => {
@@ -217,6 +247,34 @@ describe('the hand-over', () => {
     expect(story.lastPull.slots.map(({ slot }) => slot)).toEqual([1])
     story.answers([partOf(1, streamingAt(98), streamingAt(99))], handed)
     expect(story.decisions()).toEqual(['stage', 'stage', 'enable'])
+  })
+
+  it('of many slots: one round of pulls, sent together', () => {
+    const story = new DriverStory('destination', 128, { maxStageBytes: 100_000 })
+    for (const slot of story.cursors.keys()) story.cursors.set(slot, streamingAt(98))
+    // Drivers begin with applied state: this is the new leader's.
+    story.phase = 'over'
+    story.applied()
+    story.phase = 'staging'
+    story.forget()
+    story.applied()
+    const handed = {
+      ...story.envelope(story.lastPull.requestId),
+      type: 'parts',
+      standing: standing('disabled', 99),
+    } as const
+    const told = { logTimeMs: 7_000, lag: { keys: 0, bytes: 0 }, appliedIndex: 100 }
+    const partsOf = (slots: number[]) => slots.map((slot) => partOf(slot, streamingAt(98), streamingAt(99)))
+    const first = story.lastPull.slots.map(({ slot }) => slot)
+    story.sent = []
+    story.hears({ ...handed, ...told, slotsRead: first.length, parts: partsOf(first) })
+    const rest = story.sent.flatMap(({ message }) => (message.type === 'pull' ? [message] : []))
+    expect(rest.map(({ slots }) => slots.length)).toEqual([32, 32, 32])
+    for (const pull of rest) {
+      const slots = pull.slots.map(({ slot }) => slot)
+      story.hears({ ...handed, ...told, requestId: pull.requestId, slotsRead: slots.length, parts: partsOf(slots) })
+    }
+    expect(story.decisions()).toEqual(['stage', 'stage', 'stage', 'stage', 'enable'])
   })
 
   it('an ENABLE that comes too early: looks at what is applied, pulls the rest, and tries again', () => {

@@ -1,7 +1,7 @@
 /**
  * The destination's side of one open move, at the leader of group B: it pulls what follows its cursors, stages it through its own log, and enables.
  *
- *   B  pull(cursors) ->                      one at a time; the next goes out after the cursors that were PROPOSED last
+ *   B  pull(cursors) ->                      up to 4 at once, of different slots; each goes out after the cursors that were PROPOSED last
  *   A  <- parts, standing, how far A's log is
  *   B  STAGE, STAGE ...                      at most 4 under way; one that is answered other than done takes the predictions back
  *   A  <- parts, disabled at d
@@ -14,14 +14,15 @@
  */
 import { asLogIndex, type GroupId, type NodeId, type SlotId } from '../base/brand.ts'
 import type { OpenMove } from '../ports/slot-mover.ts'
-import type { MigrationMessage, MigrationParts, PulledSlot } from '../protocol/migration-message.ts'
+import type { MigrationMessage, MigrationParts, PeerNode, PulledSlot } from '../protocol/migration-message.ts'
 import { STAGE_STREAMING, type StageCursor, type StagePart } from '../protocol/move-command.ts'
 import { Decision } from './decision.ts'
 import { type DriverContext, type MoveDriver, openMove, type ProposalResult, slotsOf } from './migration-driver.ts'
 import { copiedPart, MovedBytes, type MoveProgress, type MoveProgressPhase } from './move-progress.ts'
 import { PeerAsk } from './peer-ask.ts'
 import { PeerNodes } from './peer-nodes.ts'
-import { PullRotation } from './pull-rotation.ts'
+import { PULLS_MAX, PullRotation } from './pull-rotation.ts'
+import { PullsUnderWay } from './pulls-under-way.ts'
 import { RateMeter } from './rate-meter.ts'
 import { RetryDelay } from './retry-delay.ts'
 import { partBytes, stageBatches } from './stage-batches.ts'
@@ -38,13 +39,6 @@ const STAGE_RETRY_MOST_MS = 500
 const IDLE_ENTRIES_MAX = 10_000
 /** A STAGE that is refused (too large, disk full) is halved down to this. */
 const LEAST_STAGE_BYTES = 1024
-
-interface PullUnderWay {
-  readonly requestId: number
-  readonly to: NodeId
-  readonly slots: readonly SlotId[]
-  readonly untilMs: number
-}
 
 /** What the source has said; each of these is final. */
 interface SourceSaid {
@@ -70,7 +64,9 @@ export class DestinationDriver implements MoveDriver {
   readonly #stageRetry = new RetryDelay(STAGE_RETRY_MS, STAGE_RETRY_MOST_MS)
   readonly #moved: MovedBytes
   #maxStageBytes: number
-  #pull: PullUnderWay | null = null
+  readonly #pulls = new PullsUnderWay()
+  /** The node asked last has answered: until then one pull shows where the leader is. */
+  #isHeard = false
   readonly #source: SourceSaid = { handedOver: false, disabledAt: 0, logTimeMs: 0, ended: false }
   #sourceAppliedIndex = 0
   #lagBytes = 0
@@ -110,8 +106,8 @@ export class DestinationDriver implements MoveDriver {
     else if (message.type === 'parts') this.#onParts(from, message, nowMs)
     // The source asks at once when it has let go: the next pull must not wait for its turn.
     else if (message.type === 'ask') this.#source.handedOver ||= message.own.kind === 'disabled'
-    else if (message.type === 'redirect' && message.requestId === this.#pull?.requestId) {
-      this.#pull = null
+    else if (message.type === 'redirect' && this.#pulls.has(message.requestId)) {
+      this.#dropPulls()
       this.#peers.redirected(message.leader, nowMs)
     }
     this.tick(nowMs)
@@ -128,8 +124,8 @@ export class DestinationDriver implements MoveDriver {
 
   unreachable(node: NodeId, nowMs: number): void {
     this.#ask.unreachable(node, nowMs)
-    if (this.#pull?.to === node) {
-      this.#pull = null
+    if (this.#pulls.isTo(node)) {
+      this.#dropPulls()
       this.#peers.unreachable(nowMs)
     }
     this.tick(nowMs)
@@ -195,20 +191,35 @@ export class DestinationDriver implements MoveDriver {
   // --- Pulling ------------------------------------------------------------------------------------------------
 
   #pullNext(move: OpenMove, nowMs: number): void {
-    if (this.#pull !== null) {
-      if (nowMs < this.#pull.untilMs) return this.#comeBy(this.#pull.untilMs)
-      this.#pull = null
+    if (nowMs >= this.#pulls.dueMs) {
+      this.#dropPulls()
       this.#peers.silent(nowMs)
     }
-    // An answer to a proposal opens it again.
-    if (!this.#window.isOpen) return
+    this.#comeBy(this.#pulls.dueMs)
     const to = this.#peers.current
     if (to === null) return
     const { bytesPerSecond } = this.#context.settings
     if (bytesPerSecond !== this.#bucket.bytesPerSecond) this.#bucket = new TokenBucket(bytesPerSecond, nowMs)
-    const dueMs = this.#pullDueMs(nowMs)
-    if (nowMs < dueMs) return this.#comeBy(dueMs)
-    const slots = this.#rotation.next((slot) => this.#isWanted(this.#window.predicted(slot)))
+    // An answer to a pull or to a proposal makes room.
+    while (this.#hasRoomToPull) {
+      const dueMs = this.#pullDueMs(nowMs)
+      if (nowMs < dueMs) return this.#comeBy(dueMs)
+      const slots = this.#rotation.next((slot) => this.#isWanted(this.#window.predicted(slot)))
+      if (slots.length === 0 && this.#pulls.count > 0) return
+      const untilMs = nowMs + this.#peers.silenceMs
+      this.#pulls.add(this.#sendPull(to, move, slots, nowMs), { to: to.nodeId, slots, untilMs })
+      this.#comeBy(untilMs)
+    }
+  }
+
+  get #hasRoomToPull(): boolean {
+    // What is limited is asked for bit by bit: each pull takes what there is.
+    const isFree = this.#isHeard && (this.#bucket.isUnlimited || this.#source.handedOver)
+    const most = isFree ? PULLS_MAX : 1
+    return this.#pulls.count < most && this.#window.hasRoom(this.#pulls.count)
+  }
+
+  #sendPull(to: PeerNode, move: OpenMove, slots: readonly SlotId[], nowMs: number): number {
     const requestId = this.#context.nextRequestId()
     this.#context.send(to, {
       type: 'pull',
@@ -223,8 +234,12 @@ export class DestinationDriver implements MoveDriver {
       stagedBytes: this.#moved.bytes,
       slots: this.#pulled(move, slots),
     })
-    this.#pull = { requestId, to: to.nodeId, slots, untilMs: nowMs + this.#peers.silenceMs }
-    this.#comeBy(this.#pull.untilMs)
+    return requestId
+  }
+
+  #dropPulls(): void {
+    this.#isHeard = false
+    for (const { slots } of this.#pulls.drop()) this.#rotation.released(slots)
   }
 
   /** Nobody serves the slots between DISABLE and ENABLE: then no limit and no pause between polls counts. */
@@ -253,31 +268,41 @@ export class DestinationDriver implements MoveDriver {
   // --- Staging ------------------------------------------------------------------------------------------------
 
   #onParts(from: NodeId, message: MigrationParts, nowMs: number): void {
-    const { standing, logTimeMs, appliedIndex } = message
+    const { standing, appliedIndex } = message
+    this.#noteStanding(message)
+    this.#sourceAppliedIndex = Math.max(this.#sourceAppliedIndex, appliedIndex)
+    this.#lagBytes = message.lag.bytes
+    const pull = this.#pulls.take(message.requestId)
+    if (pull !== null) {
+      this.#peers.answered(from)
+      this.#isHeard = true
+      this.#pulls.extend(nowMs + this.#peers.silenceMs)
+    }
+    if (this.#context.settings.mutations?.enableBeforeLastStage && this.#source.disabledAt > 0) this.#enable(nowMs)
+    const staged = this.#stage(message.parts, nowMs)
+    if (pull === null) return
+    if (standing.kind === 'unknown') {
+      this.#rotation.released(pull.slots)
+      return this.#poll.failed(nowMs)
+    }
+    const found = { news: staged.length > 0, hungry: hasMore(staged, appliedIndex) }
+    const round = this.#rotation.looked(pull.slots, message.slotsRead, found, (slot) =>
+      this.#isWanted(this.#window.predicted(slot)),
+    )
+    this.#pace(round, nowMs)
+  }
+
+  #noteStanding({ standing, logTimeMs }: MigrationParts): void {
     if (standing.kind === 'disabled') {
       this.#source.handedOver = true
+      // Every slot is wanted through it, those too that this round has looked at.
+      if (this.#source.disabledAt === 0) this.#rotation.restart()
       this.#source.disabledAt = standing.disableIndex
       // Not below what the source has served reads by; its clock may go on beyond that, which does no harm.
       this.#source.logTimeMs = Math.max(this.#source.logTimeMs, logTimeMs)
     }
     this.#source.ended ||= standing.kind === 'ended'
     if (this.#context.settings.mutations?.dropWithoutAsking) this.#source.ended ||= this.#peers.failures > 0
-    this.#sourceAppliedIndex = Math.max(this.#sourceAppliedIndex, appliedIndex)
-    this.#lagBytes = message.lag.bytes
-    const pull = this.#pull
-    const isAwaited = message.requestId === pull?.requestId
-    if (isAwaited) {
-      this.#pull = null
-      this.#peers.answered(from)
-    }
-    if (this.#context.settings.mutations?.enableBeforeLastStage && this.#source.disabledAt > 0) this.#enable(nowMs)
-    const staged = this.#stage(message.parts, nowMs)
-    if (!isAwaited || pull === null) return
-    if (standing.kind === 'unknown') return this.#poll.failed(nowMs)
-    this.#pace(
-      this.#rotation.looked(pull.slots, message.slotsRead, staged.length > 0, hasMore(staged, appliedIndex)),
-      nowMs,
-    )
   }
 
   #pace(round: ReturnType<PullRotation['looked']>, nowMs: number): void {
@@ -289,7 +314,7 @@ export class DestinationDriver implements MoveDriver {
   /** Proposes the parts that fit; a part that is late or doubled is left out. */
   #stage(parts: readonly StagePart[], nowMs: number): StagePart[] {
     const { reconfigId } = this
-    if (!this.#window.isOpen || this.#refuse || this.#source.ended) return []
+    if (!this.#window.isUnspoiled || this.#refuse || this.#source.ended) return []
     const accepted = parts.filter((part) => this.#window.accept(part))
     for (const { parts: batch, size } of stageBatches(accepted, this.#context.settings.maxStageBytes)) {
       const proposal = this.#context.propose({ kind: 'stage', reconfigId, parts: batch })

@@ -3,7 +3,7 @@ import type { StagePart } from '../protocol/move-command.ts'
 import type { StageSize } from './staging-window.ts'
 
 /** Slot, two cursors, lengths (protocol/move-command.ts). */
-const PART_BYTES = 76
+export const PART_BYTES = 76
 /** Tag, lengths, expiry. */
 const ITEM_BYTES = 17
 

@@ -10,6 +10,8 @@ import { PROPOSAL_PATIENCE_MS } from './migration-driver.ts'
 
 /** So many hide the log's latency; more would only wait in it. */
 const STAGES_MAX = 4
+/** With the pulls that are under way, each of which is about one STAGE: what is in memory, and in the way of others' writes. */
+const PIPELINE_MAX = STAGES_MAX + 1
 
 export interface StageSize {
   readonly bytes: number
@@ -29,9 +31,9 @@ export class StagingWindow {
     this.#begin(move)
   }
 
-  /** Whether parts may be pulled and staged now. */
-  get isOpen(): boolean {
-    return !this.#spoiled && this.#underWay.size < STAGES_MAX
+  /** Whether another pull may go out while so many are under way. */
+  hasRoom(pulls: number): boolean {
+    return !this.#spoiled && this.#underWay.size < STAGES_MAX && this.#underWay.size + pulls < PIPELINE_MAX
   }
 
   /** Whether the predictions hold as far as is known. */

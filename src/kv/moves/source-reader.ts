@@ -11,6 +11,7 @@
  */
 import { present } from '../../base/assert.ts'
 import type { LogIndex, SlotId } from '../../base/brand.ts'
+import { ByteSlab } from '../../base/byte-slab.ts'
 import { EMPTY_BYTES } from '../../base/bytes.ts'
 import { type Generation, type KeySpace, SCAN_END } from '../../ports/key-space.ts'
 import {
@@ -38,6 +39,15 @@ const MAX_KEYS_SEEN = 4096
 const SCAN_KEYS = 128
 /** What an item takes beside key and value. */
 const ITEM_BYTES = 32
+
+/** What an answer holds goes together. */
+const answerSlab = new ByteSlab()
+
+function copied(bytes: Uint8Array): Uint8Array {
+  const copy = answerSlab.take(bytes.length)
+  copy.set(bytes)
+  return copy
+}
 
 function itemBytes(key: Uint8Array, value: Uint8Array | null | undefined): number {
   return ITEM_BYTES + key.length + (value?.length ?? 0)
@@ -101,7 +111,7 @@ class PartReader {
       }
       case STAGE_KEYS: {
         const position = this.#scan(this.#generation, at.position, (key, value, expiresAtMs, changedAt) => {
-          if (changedAt > at.above) this.#add(key.slice(), value.slice(), expiresAtMs)
+          if (changedAt > at.above) this.#add(copied(key), copied(value), expiresAtMs)
         })
         if (position !== SCAN_END) return this.#finish({ ...at, position })
         // Of the first walk: what was removed since it began is found by the streaming, and before it nothing was staged.
@@ -110,7 +120,7 @@ class PartReader {
       }
       default: {
         const position = this.#scan(this.#part.generation, at.position, (key, _value, _expiresAtMs, changedAt) => {
-          if (changedAt > at.above) this.#add(key.slice(), null, 0)
+          if (changedAt > at.above) this.#add(copied(key), null, 0)
         })
         // A key that was set again is newer than `above`, too: the keys' walk has it, or the streaming will.
         for (const item of this.#items.splice(0)) if (this.#stored(item.key) === null) this.#items.push(item)
@@ -138,7 +148,7 @@ class PartReader {
         break
       }
       if (stored === null) this.#add(key, null, 0)
-      else this.#add(key, stored.value.slice(), stored.expiresAtMs)
+      else this.#add(key, copied(stored.value), stored.expiresAtMs)
     }
     if (through <= index) return this.#walkAbove(index)
     if (this.#items.length === 0 && records.records.length === 0 && index >= throughIndex) return null
