@@ -70,6 +70,8 @@ test('what a cluster says of itself', { timeout: 120_000 }, () =>
     await admin.refused('move 0-64 --to 1', 'unknown-slot')
     await admin.refused('move 0 --to 9', 'unknown-group')
     await admin.refused('fly', 'usage', 2)
+    await admin.refused('move 0', 'usage', 2)
+    await admin.refused('leave 9 --group 1', 'unknown-node')
     const client = await RespClient.connect(cluster.ready.nodes[0].resp, 5_000)
     try {
       const slots = await client.call('KV.MASTER', 'SLOTS')
@@ -103,6 +105,10 @@ test('slots, groups and members that come and go', { timeout: 180_000 }, () =>
       groups: [{ slots: 16 }, { slots: 16 }, { id: 3, slots: 32 }],
     })
     await admin.refused('group remove 3', 'group-in-use')
+    await admin.json('group drain 3')
+    await admin.refused('move 0 --to 3', 'group-draining')
+    await admin.json('group undrain 3 --wait')
+    expect(await admin.json('groups')).toMatchObject({ groups: [{}, {}, { id: 3, slots: 32, draining: false }] })
     await admin.json('group drain 3 --wait')
     await admin.json('group remove 3')
     await admin.json('join 4 --group 1 --wait')

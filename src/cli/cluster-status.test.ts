@@ -1,6 +1,13 @@
 // From the nodes' own words to the cluster's leaders.
 import { expect, test } from 'vitest'
-import { leadersOf, ledCluster, type NodeView, parseNodeStatus, type ReplicaView } from './cluster-status.ts'
+import {
+  leadersOf,
+  ledCluster,
+  missingToLead,
+  type NodeView,
+  parseNodeStatus,
+  type ReplicaView,
+} from './cluster-status.ts'
 
 const GROUP = {
   id: 1,
@@ -68,4 +75,15 @@ test('a cluster is led once every node answers and every group that exists, the 
   expect(ledCluster([status(1, [[1, 'leader', 3]], replica('follower', 5)), follows])).toBeNull()
   expect(ledCluster([leads, status(2, [[4, 'candidate', 3]])])).toBeNull()
   expect(ledCluster([status(1, [[1, 'leader', 3]])])).toEqual({ groups: [{ ...group }], masters: [] })
+})
+
+test('what is missing until it is led is told by node and group', () => {
+  const follows = status(2, [[1, 'follower', 3]], replica('follower', 5))
+  const leads = status(1, [[1, 'leader', 3]], replica('leader', 5))
+  expect(missingToLead([leads, follows], [1, 2])).toBe('')
+  expect(missingToLead([leads, null], [1, 2])).toBe('node 2 does not answer yet')
+  expect(missingToLead([null, follows], [1, 2])).toBe(
+    'node 1 does not answer yet; group 1 has no leader yet; the masters have no leader yet',
+  )
+  expect(missingToLead([status(1, [], null)], [1])).toBe('no node has a group yet')
 })

@@ -106,6 +106,28 @@ export function ledCluster(statuses: readonly (NodeView | null)[]): LedCluster |
   return active === null ? null : { groups, masters: [...active.replica.replicas].sort((a, b) => a - b) }
 }
 
+/** Why it is not led yet, in words; `nodes`: the ids of those that were asked, in that order. Empty: it is led. */
+export function missingToLead(statuses: readonly (NodeView | null)[], nodes: readonly number[]): string {
+  const parts: string[] = []
+  const silent = nodes.filter((_, i) => statuses[i] === null)
+  if (silent.length > 0) parts.push(`node ${silent.join(', ')} does not answer yet`)
+  const leaders = leadersOf(statuses)
+  const unled = groupIdsOf(statuses).filter((id) => !leaders.has(id))
+  if (unled.length > 0) parts.push(`group ${shortList(unled)} has no leader yet`)
+  const hasMasters = statuses.some((status) => status !== null && status.masters !== null)
+  if (hasMasters && leaderAmong(statuses, ({ masters }) => masters) === null)
+    parts.push('the masters have no leader yet')
+  if (parts.length === 0 && leaders.size === 0) parts.push('no node has a group yet')
+  return parts.join('; ')
+}
+
+const LISTED = 20
+
+function shortList(ids: readonly number[]): string {
+  const rest = ids.length - LISTED
+  return `${ids.slice(0, LISTED).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`
+}
+
 /** Rising. */
 function groupIdsOf(statuses: readonly (NodeView | null)[]): readonly number[] {
   const ids = new Set(statuses.flatMap((status) => (status?.groups ?? []).map(({ id }) => id)))

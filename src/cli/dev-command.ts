@@ -45,7 +45,7 @@ export async function runDev(options: DevOptions, mainPath: string): Promise<Exi
     say(`quorate: node ${node.nodeId} (pid ${node.pid}) has ended (${how}); ${again}`)
   })
   supervisor.start()
-  const ready = await supervisor.waitUntilReady(stop)
+  const ready = await supervisor.waitUntilReady(stop, say)
   if (!ready.ok) {
     await supervisor.stop()
     return stop.aborted ? EXIT_GOOD : giveUp(ready.failure, options.json)

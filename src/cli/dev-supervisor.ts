@@ -10,13 +10,14 @@ import { assert } from '../base/assert.ts'
 import { nodePort, respAddress } from '../embedding/cluster-shape.ts'
 import { type DevData, nodeDirectory } from '../embedding/dev-data.ts'
 import { fail, type Outcome, succeed } from '../platform/failure.ts'
-import { askStatus, type LedCluster, ledCluster, type NodeView } from './cluster-status.ts'
+import { askStatus, type LedCluster, ledCluster, missingToLead, type NodeView } from './cluster-status.ts'
 import { lastWords, openNodeLog } from './node-log.ts'
 import { processesWithArguments, processMark } from './process-life.ts'
 
-const READY_WITHIN_MS = 30_000
-/** A thousand groups have a thousand base files to open on each node, and their status is long. */
-const READY_WITHIN_MS_PER_GROUP = 90
+/** Nodes that live read their logs, however long that takes: a gigabyte takes a minute, and more where there are a thousand groups. */
+const READY_WITHIN_MS = 600_000
+/** While it takes long, people hear what is missing. */
+const SAY_EVERY_MS = 15_000
 const POLL_EVERY_MS = 50
 const STATUS_TIMEOUT_MS = 1_000
 const STOP_WITHIN_MS = 5_000
@@ -85,25 +86,36 @@ export class DevSupervisor {
     if (this.#steady) this.#onNodeEnd(node, how)
   }
 
-  /** Until every node answers and every group has a leader, the masters' own among them. */
-  async waitUntilReady(signal: AbortSignal): Promise<Outcome<LedCluster>> {
-    const { groups } = this.data.shape
-    const withinMs = READY_WITHIN_MS + groups * READY_WITHIN_MS_PER_GROUP
-    const deadlineMs = performance.now() + withinMs
+  /** Until every node answers and every group has a leader, the masters' own among them; as long as all nodes live. `say`: what is missing, now and then. */
+  async waitUntilReady(
+    signal: AbortSignal,
+    say: (line: string) => void,
+    { withinMs = READY_WITHIN_MS, sayEveryMs = SAY_EVERY_MS } = {},
+  ): Promise<Outcome<LedCluster>> {
+    const { identities, shape } = this.data
+    const nodes = identities.map(({ nodeId }) => nodeId)
+    const startedMs = performance.now()
+    let saidMs = startedMs
     for (;;) {
       if (signal.aborted) return fail('interrupted', 'stopped before the cluster was ready', 'start it again')
       const dead = this.#nodes.find(({ child }) => hasEnded(child))
       if (dead !== undefined) return endedEarly(dead)
-      const led = ledCluster(await this.askAll())
+      const views = await this.askAll()
+      const led = ledCluster(views)
       if (led !== null) {
         this.#steady = true
         return succeed(led)
       }
-      if (performance.now() > deadlineMs) {
-        const message = `no leader for every group within ${withinMs / 1000} s`
+      const nowMs = performance.now()
+      if (nowMs - startedMs > withinMs) {
+        const message = `not ready within ${withinMs / 1000} s: ${missingToLead(views, nodes)}`
         return fail('not-ready', message, `read the nodes' logs: ${this.data.root}/node-*.log`)
       }
-      await delay(POLL_EVERY_MS + groups)
+      if (nowMs - saidMs >= sayEveryMs) {
+        say(`quorate: after ${Math.round((nowMs - startedMs) / 1000)} s: ${missingToLead(views, nodes)}`)
+        saidMs = nowMs
+      }
+      await delay(POLL_EVERY_MS + shape.groups)
     }
   }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { VERSION } from '../base/version.ts'
 import { type AdminOptions, runAdmin } from './admin/admin-command.ts'
-import { ADMIN_HELP } from './admin/admin-words.ts'
+import { ADMIN_HELP, wantsHelp } from './admin/admin-words.ts'
 import { BANDWIDTH_FLAG, BANDWIDTH_HELP, bandwidth } from './bandwidth.ts'
 import { CLI_HELP, type CliOptions, runCli } from './cli-command.ts'
 import { type DevOptions, runDev } from './dev-command.ts'
@@ -60,7 +60,11 @@ function clientCommands(program: Command, end: (code: ExitCode) => void): void {
     .passThroughOptions()
     .action(async (words: string[], options: CliOptions) => end(await runCli(words, options)))
 
-  adminCommand(program).action(async (words: string[], options: AdminOptions) => end(await runAdmin(words, options)))
+  adminCommand(program).action(async (words: string[], options: AdminOptions, command: Command) => {
+    // Commander looks for it before the first word only.
+    if (wantsHelp(words)) return command.help()
+    end(await runAdmin(words, options))
+  })
 
   program
     .command('verify')

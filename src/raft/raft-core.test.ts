@@ -129,7 +129,7 @@ describe('RaftCore', () => {
     })
 
     it('wakes its group, which rests no more until it is quiet again', () => {
-      const { core, turn } = leaderOf({ restAfterTicks: 3 })
+      const { core, turn } = leaderOf({ heartbeatTicks: 2, restAfterTicks: 3 })
       for (let i = 0; i < 10; i++) {
         core.tick()
         turn([2, 3])
@@ -143,7 +143,7 @@ describe('RaftCore', () => {
     })
 
     it('goes on from rest with the silence of the node that is named, and of no other', () => {
-      const { core, turn } = leaderOf({ restAfterTicks: 3 })
+      const { core, turn } = leaderOf({ heartbeatTicks: 2, restAfterTicks: 3 })
       for (let i = 0; i < 10; i++) {
         core.tick()
         turn([2, 3])

@@ -169,7 +169,8 @@ export class Operator {
   #create(truth: ClusterTruth, count: number): void {
     if (count >= GROUPS_MAX) return
     const nodes = this.#some(this.#machines(truth))
-    this.#ask('group-create', { weight: this.#random.pick([1, 10, 20]), nodes })
+    // On nodes that are away, too.
+    this.#ask('group-create', { weight: this.#random.pick([1, 10, 20]), nodes, anyway: true })
   }
 
   /** One that may be empty, if there is one. */

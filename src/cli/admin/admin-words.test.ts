@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { PLAIN } from '../prompt/palette.ts'
 import { adminLines, bar, bytesText } from './admin-tables.ts'
-import { parseAdminWords } from './admin-words.ts'
+import { parseAdminWords, wantsHelp } from './admin-words.ts'
 
 const GOOD: [words: string, call: string, args: Record<string, unknown>][] = [
   ['status', 'status', {}],
@@ -13,6 +13,9 @@ const GOOD: [words: string, call: string, args: Record<string, unknown>][] = [
   ['group create --weight 20 --nodes 1,2,3', 'group-create', { weight: 20, nodes: [1, 2, 3] }],
   ['group weight 1 5', 'group-weight', { group: 1, weight: 5 }],
   ['group drain 1 --wait', 'group-drain', { group: 1 }],
+  ['group undrain 1 --wait', 'group-drain', { group: 1, draining: false }],
+  ['group create --weight 1 --anyway', 'group-create', { weight: 1, anyway: true }],
+  ['move --key=--odd --to 2', 'move', { key: '--odd', to: 2 }],
   ['join 4 --masters', 'join', { node: 4, masters: true }],
   ['leave 4 --group 2', 'leave', { node: 4, group: 2 }],
   ['replace 1 5', 'replace', { old: 1, new: 5 }],
@@ -42,6 +45,29 @@ test.each([
     ok: false,
     failure: { code: 'usage' },
   })
+})
+
+test.each([
+  ['move 0-9', '--to GROUP is missing'],
+  ['move --to 1', 'FIRST-LAST,... or --key KEY is missing'],
+  ['move 0-9 --key k --to 1', 'FIRST-LAST,... and --key KEY contradict each other'],
+  ['group create --nodes 1', '--weight WEIGHT is missing'],
+  ['join 4', '--group GROUP or --masters is missing'],
+  ['join 4 --group 1 --masters', '--group GROUP and --masters contradict each other'],
+  ['leave 4', '--group GROUP or --masters is missing'],
+  ['status --frob', 'there is no option --frob'],
+  ['slots --frob 3', 'there is no option --frob'],
+  ['slots --yes', 'there is no --yes here'],
+  ['group create --weight 1 --nodes --json', '--nodes lacks its value'],
+])('%s: %s', (words, message) => {
+  const parsed = parseAdminWords(words.split(' '))
+  expect(parsed).toMatchObject({ ok: false, failure: { code: 'usage', message: expect.stringContaining(message) } })
+})
+
+test('help is wanted anywhere on the line, except as an argument', () => {
+  for (const words of ['group --help', 'move 0-9 --to --help', 'status -h'])
+    expect(wantsHelp(words.split(' '))).toBe(true)
+  expect(wantsHelp(['key-group', '--', '--help'])).toBe(false)
 })
 
 test('a move is a line with a bar', () => {

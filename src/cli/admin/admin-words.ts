@@ -26,6 +26,12 @@ interface AdminSpec {
   /** The last positional word may be left out. */
   readonly lastIsOptional?: boolean
   readonly options?: Readonly<Record<string, readonly [field: string, kind: FieldKind | 'flag']>>
+  /** Options without which it makes no sense, with the names of their values. */
+  readonly needs?: readonly string[]
+  /** Of these just one: options, or the first positional word (as the usage names it). */
+  readonly oneOf?: readonly string[]
+  /** What is sent besides. */
+  readonly fixed?: Readonly<Record<string, unknown>>
   readonly wait?: WaitKind
   readonly watch?: boolean
   readonly usage: string
@@ -35,6 +41,7 @@ const GROUP: Readonly<Record<string, readonly [string, FieldKind | 'flag']>> = {
   '--group': ['group', 'number'],
   '--masters': ['masters', 'flag'],
 }
+const GROUP_CHOICE: readonly string[] = ['--group GROUP', '--masters']
 
 export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, AdminSpec>([
   ['status', { call: 'status', watch: true, usage: 'status [--watch]' }],
@@ -54,6 +61,8 @@ export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, Ad
       words: [['ranges', 'text']],
       lastIsOptional: true,
       options: { '--key': ['key', 'text'], '--to': ['to', 'number'] },
+      needs: ['--to GROUP'],
+      oneOf: ['FIRST-LAST,...', '--key KEY'],
       wait: 'moves',
       usage: 'move FIRST-LAST,...|--key KEY --to GROUP [--wait]',
     },
@@ -71,9 +80,10 @@ export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, Ad
     'group create',
     {
       call: 'group-create',
-      options: { '--weight': ['weight', 'number'], '--nodes': ['nodes', 'numbers'] },
+      options: { '--weight': ['weight', 'number'], '--nodes': ['nodes', 'numbers'], '--anyway': ['anyway', 'flag'] },
+      needs: ['--weight WEIGHT'],
       wait: 'balance',
-      usage: 'group create --weight WEIGHT [--nodes 1,2,3] [--wait]',
+      usage: 'group create --weight WEIGHT [--nodes 1,2,3] [--anyway] [--wait]',
     },
   ],
   [
@@ -92,6 +102,16 @@ export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, Ad
     'group drain',
     { call: 'group-drain', words: [['group', 'number']], wait: 'drained', usage: 'group drain GROUP [--wait]' },
   ],
+  [
+    'group undrain',
+    {
+      call: 'group-drain',
+      words: [['group', 'number']],
+      fixed: { draining: false },
+      wait: 'balance',
+      usage: 'group undrain GROUP [--wait]',
+    },
+  ],
   ['group remove', { call: 'group-remove', words: [['group', 'number']], usage: 'group remove GROUP' }],
   [
     'join',
@@ -100,6 +120,7 @@ export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, Ad
       words: [['node', 'number']],
       options: GROUP,
       wait: 'members',
+      oneOf: GROUP_CHOICE,
       usage: 'join NODE --group GROUP|--masters [--wait]',
     },
   ],
@@ -110,6 +131,7 @@ export const ADMIN_COMMANDS: ReadonlyMap<string, AdminSpec> = new Map<string, Ad
       words: [['node', 'number']],
       options: GROUP,
       wait: 'members',
+      oneOf: GROUP_CHOICE,
       usage: 'leave NODE --group GROUP|--masters [--wait]',
     },
   ],
@@ -154,6 +176,12 @@ export const ADMIN_HELP = `\nCommands:\n${[...ADMIN_COMMANDS.values()].map(({ us
 
 --watch shows it anew each second until Ctrl-C; --wait returns when what was asked for has come true, with exit code 1 if it failed.`
 
+/** Help goes before everything else on the line. */
+export function wantsHelp(words: readonly string[]): boolean {
+  const end = words.indexOf('--')
+  return words.slice(0, end < 0 ? words.length : end).some((word) => word === '--help' || word === '-h')
+}
+
 /** `--json` may be wanted also where the rest makes no sense. */
 export function wantsJson(words: readonly string[]): boolean {
   return words.includes('--json')
@@ -170,8 +198,12 @@ export function parseAdminWords(words: readonly string[]): Outcome<AdminTask> {
     const names = [...ADMIN_COMMANDS.keys()].join(', ')
     return usage(command === '' ? 'no command is given' : `there is no command '${command}'`, `give one of ${names}`)
   }
-  const args: Record<string, unknown> = {}
-  const misfit = readPositional(spec, plain.slice(isTwoWords ? 2 : 1), args) ?? readOptions(spec, options, args)
+  const args: Record<string, unknown> = { ...spec.fixed }
+  const positional = plain.slice(isTwoWords ? 2 : 1)
+  const misfit =
+    readPositional(spec, positional, args) ??
+    readOptions(spec, options, args) ??
+    combinationMisfit(spec, positional, options)
   if (misfit !== null) return usage(`admin ${command}: ${misfit}`, `write quorate admin ${spec.usage}`)
   const wantsWait = options.has('--wait') && args.dryRun !== true
   return succeed({
@@ -189,7 +221,12 @@ function usage(message: string, mend: string): ReturnType<typeof fail> {
   return fail('usage', message, mend)
 }
 
-const FLAGS: ReadonlySet<string> = new Set(['--json', '--wait', '--watch', '--dry-run', '--masters', '--yes'])
+const ALL_OPTIONS = [...ADMIN_COMMANDS.values()].flatMap(({ options = {} }) => Object.entries(options))
+const FLAGS: ReadonlySet<string> = new Set([
+  ...['--json', '--wait', '--watch'],
+  ...ALL_OPTIONS.filter(([, [, kind]]) => kind === 'flag').map(([name]) => name),
+])
+const KNOWN: ReadonlySet<string> = new Set([...FLAGS, '--addr', ...ALL_OPTIONS.map(([name]) => name)])
 
 interface Scanned {
   readonly plain: readonly string[]
@@ -211,12 +248,14 @@ function scanWords(words: readonly string[]): Outcome<Scanned> {
     }
     const equals = word.indexOf('=')
     const name = equals < 0 ? word : word.slice(0, equals)
+    if (!KNOWN.has(name)) return usage(`there is no option ${name}`, 'quorate admin --help tells which there are')
     if (options.has(name)) return usage(`${name} is given twice`, 'give it once')
     if (FLAGS.has(name)) {
       if (equals >= 0) return usage(`${name} takes no value`, `write ${name} alone`)
       options.set(name, '')
     } else if (equals >= 0) options.set(name, word.slice(equals + 1))
-    else if (i + 1 < words.length) options.set(name, words[++i])
+    // A value that begins with -- is written --name=VALUE.
+    else if (i + 1 < words.length && !words[i + 1].startsWith('--')) options.set(name, words[++i])
     else return usage(`${name} lacks its value`, `write ${name} VALUE`)
   }
   return succeed({ plain, options })
@@ -254,6 +293,21 @@ function readOptions(
     args[field] = value
   }
   return null
+}
+
+function combinationMisfit(
+  { needs = [], oneOf = [] }: AdminSpec,
+  positional: readonly string[],
+  options: ReadonlyMap<string, string>,
+): string | null {
+  const isGiven = (what: string): boolean => {
+    return what.startsWith('--') ? options.has(what.split(' ', 1)[0]) : positional.length > 0
+  }
+  const given = oneOf.filter(isGiven)
+  if (given.length > 1) return `${given.join(' and ')} contradict each other`
+  if (oneOf.length > 0 && given.length === 0) return `${oneOf.join(' or ')} is missing`
+  const missing = needs.find((what) => !isGiven(what))
+  return missing === undefined ? null : `${missing} is missing`
 }
 
 function wordValue(text: string, kind: FieldKind): unknown {

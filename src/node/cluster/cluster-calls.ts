@@ -7,6 +7,7 @@ import { asGroupId, asNodeId, asSlotId, type NodeId } from '../../base/brand.ts'
 import { utf8Bytes } from '../../base/bytes.ts'
 import { slotOf } from '../../base/slot.ts'
 import { type ClusterSnapshot, readSnapshot } from '../../master/cluster-snapshot.ts'
+import { leastLoadedNodes } from '../../master/member-changes.ts'
 import { rebalancePlan } from '../../master/reconfig-changes.ts'
 import { lookUpReconfig } from '../../master/reconfig-lookup.ts'
 import type { ShardMaster } from '../../master/shard-master.ts'
@@ -106,7 +107,8 @@ export class ClusterCalls implements ClusterAdmin {
     if (!(checked instanceof CallArguments)) return refuse(checked)
     const problem = entry.check?.(checked) ?? null
     if (problem !== null) return refuse(problem)
-    if (entry === write) this.#masters.write(name, args, done)
+    if (name === 'group-create' && !checked.flag('anyway', false)) this.#createGroup(checked, done)
+    else if (entry === write) this.#masters.write(name, args, done)
     else this.#read(name, entry as Read, checked, done)
   }
 
@@ -374,6 +376,31 @@ export class ClusterCalls implements ClusterAdmin {
     clock.defer(attempt)
   }
 
+  /**
+   * A group whose nodes are away would have no leader, and slots that move to it would wait. Whom this node does not know yet, the masters judge. Without
+   * names it chooses among the workers that answer.
+   */
+  #createGroup(args: CallArguments, done: AdminDone): void {
+    const { view } = this.#ports
+    const weight = args.number('weight')
+    const known = view.nodes().map(({ nodeId }) => nodeId)
+    const named = args.nodes('nodes').map(asNodeId)
+    if (named.length > 0) {
+      const asked = known.filter((node) => named.includes(node))
+      return this.#nodes.away(asked, REPORT_WITHIN_MS, (away) => {
+        if (away.length === 0) return this.#masters.write('group-create', { weight, nodes: named }, done)
+        done(nodeAway(`node ${away.join(', ')} does not answer`), null)
+      })
+    }
+    this.#nodes.away(known, REPORT_WITHIN_MS, (away) => {
+      this.#newest(done, (snapshot) => {
+        const nodes = leastLoadedNodes(snapshot, (node) => away.includes(node))
+        if (nodes.length > 0) this.#masters.write('group-create', { weight, nodes }, done)
+        else done(nodeAway('no node with the role worker answers'), null)
+      })
+    })
+  }
+
   #joinCluster(args: CallArguments, done: AdminDone): void {
     const { config, clock } = this.#ports
     if (!sameText(args.text('token'), config.secret)) {
@@ -407,6 +434,11 @@ export class ClusterCalls implements ClusterAdmin {
     const sorted = known.sort((a, b) => a.nodeId - b.nodeId)
     return { nodeId, clusterId, slotCount, hashKey, secret, nodes: sorted, groups, masters: place }
   }
+}
+
+function nodeAway(message: string): AdminError {
+  const mend = 'start what is away, or name others (--nodes); --anyway makes the group all the same'
+  return { code: 'node-away', message, mend }
 }
 
 function unknownGroup(group: number): AdminError {

@@ -51,7 +51,8 @@ export const MASTER_WRITES: ReadonlyMap<string, MasterWrite> = new Map<string, M
   [
     'group-create',
     {
-      schema: { weight: WEIGHT, nodes: { kind: 'nodes', optional: true } },
+      // `anyway`: on nodes that do not answer, too. Whether they do, the node that is asked finds out (cluster-calls.ts).
+      schema: { weight: WEIGHT, nodes: { kind: 'nodes', optional: true }, anyway: FLAG },
       run: (master, args, done) => master.createGroup(args.number('weight'), args.nodes('nodes').map(asNodeId), done),
     },
   ],

@@ -34,6 +34,7 @@ export interface NodeQuestionsPorts {
 }
 
 const ID = { kind: 'id' } as const
+const ASK_AGAIN_MS = 100
 
 interface Question {
   readonly schema: Schema
@@ -77,6 +78,28 @@ export class NodeQuestions {
         if (reports.size === nodes.length) done(reports)
       })
     }
+  }
+
+  /** Those of `nodes` that do not answer within `withinMs`; one that cannot be reached yet is asked again until then. */
+  away(nodes: readonly NodeId[], withinMs: number, done: (away: readonly NodeId[]) => void): void {
+    const { clock } = this.#ports
+    const overMs = clock.monotonicMs() + withinMs
+    const away = new Set<NodeId>()
+    let open = nodes.length
+    const answered = (): void => {
+      if (--open === 0) done(nodes.filter((node) => away.has(node)))
+    }
+    const attempt = (node: NodeId): void => {
+      const leftMs = Math.max(1, overMs - clock.monotonicMs())
+      this.ask(node, 'report', {}, leftMs, (error, answer) => {
+        const isLate = clock.monotonicMs() + ASK_AGAIN_MS >= overMs
+        if (error?.code === 'unreachable' && !isLate) return void clock.setTimer(ASK_AGAIN_MS, () => attempt(node))
+        if (!isReport(answer)) away.add(node)
+        answered()
+      })
+    }
+    if (nodes.length === 0) return clock.defer(() => done([]))
+    for (const node of nodes) attempt(node)
   }
 
   #onCall(body: Uint8Array, done: Answered): void {
