@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { RespClient } from '../src/cli/resp-client.ts'
 import { RespError } from '../src/cli/resp-reply.ts'
-import { type Cluster, quorate, withCluster } from './support/cluster.ts'
+import { type Cluster, eventually, quorate, withCluster } from './support/cluster.ts'
 
 const FLAGS = ['--nodes', '4', '--groups', '2', '--slots', '64']
 
@@ -124,6 +124,13 @@ test('slots, groups and members that come and go', { timeout: 180_000 }, () =>
 test('without a majority of the masters it can still be looked at, and says what is wrong', { timeout: 120_000 }, () =>
   withCluster(['--nodes', '3', '--groups', '1', '--slots', '16'], async (cluster) => {
     const admin = new Admin(cluster)
+    // What a node has never read it cannot show.
+    await eventually('node 1 to know the slot table', 20_000, async () => {
+      const client = await cluster.connect(1)
+      const table = JSON.parse(String(await client.call('KV.TABLE')))
+      client.close()
+      return table.version > 0 || null
+    })
     await Promise.all([cluster.kill(2), cluster.kill(3)])
     const status = (await admin.json('status')) as { problems: string[]; groups: unknown[] }
     expect(status.problems.join('; ')).toMatch(/node 2 does not answer.*no master is active/)
