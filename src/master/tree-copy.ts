@@ -37,8 +37,8 @@ import {
 } from './tree-layout.ts'
 import type { ReadableTree, Versioned } from './tree-reads.ts'
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: bytes of all values
-const LATIN1 = /^[\u0000-\u00ff]*$/
+/** A character that is no byte. */
+const NO_BYTE = /[\u0100-\uffff]/
 
 export interface CopiedNode {
   readonly path: MetadataPath
@@ -84,7 +84,7 @@ export function parseTreeCopy(value: unknown): readonly CopiedNode[] | null {
   const isNode = (node: unknown): boolean => {
     if (typeof node !== 'object' || node === null) return false
     const { path, version, data } = node as Readonly<Record<string, unknown>>
-    return typeof path === 'string' && Number.isSafeInteger(version) && typeof data === 'string' && LATIN1.test(data)
+    return typeof path === 'string' && Number.isSafeInteger(version) && typeof data === 'string' && !NO_BYTE.test(data)
   }
   return value.every(isNode) ? (value as readonly CopiedNode[]) : null
 }
