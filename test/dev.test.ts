@@ -239,7 +239,7 @@ describe('what is in the way is named, in one line, with the mend', () => {
         ],
         [
           () => rewrite(join(copy, 'node-2', 'identity.json'), '"weight": 10', '"weight": 11'),
-          /the checksum does not match; restore/,
+          /the checksum does not match; replace this node/,
         ],
         [
           () => rmSync(join(copy, 'node-3'), { recursive: true }),
