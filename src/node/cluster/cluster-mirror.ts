@@ -50,6 +50,7 @@ export class ClusterMirror implements ClusterView {
   #stopWatching: readonly StopWatching[] = []
   #reading: 'no' | 'yes' | 'again' = 'no'
   #timer: Timer | null = null
+  #complaint = ''
   #stopped = false
 
   constructor(ports: ClusterMirrorPorts, config: NodeConfig) {
@@ -172,7 +173,7 @@ export class ClusterMirror implements ClusterView {
       readSnapshot(store, (failure, snapshot) => {
         if (this.#stopped) return
         if (snapshot === null) {
-          if (failure?.code === 'malformed-tree') this.#ports.logger.warn('the tree does not read', { ...failure })
+          if (failure?.code === 'malformed-tree') this.#complain('the tree does not read', failure.message)
           return this.#readAgain()
         }
         if (snapshot.config.value.clusterEpoch !== this.#ports.epoch()) return this.#readAgain()
@@ -188,9 +189,20 @@ export class ClusterMirror implements ClusterView {
   #writeGenesis(store: MetadataStore): void {
     const operations = this.#ports.genesis()
     if (operations === null) return this.#readAgain()
-    store.multi(operations, () => {
-      if (!this.#stopped) this.#readAgain()
+    store.multi(operations, (error) => {
+      if (this.#stopped) return
+      if (error !== null && error.code !== 'node-exists') {
+        this.#complain("the cluster's first tree was not written", error.message)
+      }
+      this.#readAgain()
     })
+  }
+
+  /** It is tried again and again, and said once. */
+  #complain(what: string, error: string): void {
+    if (this.#complaint === error) return
+    this.#complaint = error
+    this.#ports.logger.warn(what, { error })
   }
 
   #readAgain(): void {

@@ -32,6 +32,8 @@ import { ReplicaUpkeep } from './replica-upkeep.ts'
 
 /** Members of groups are looked after this often. */
 const KEEP_EVERY_MS = 100
+/** A refusal may come at once. */
+const REGISTER_AGAIN_MS = 3_000
 /** And peers after so many times. */
 const PEERS_EVERY = 50
 
@@ -254,10 +256,13 @@ export class NodeCluster {
     if (isRight || this.#updating) return
     this.#updating = true
     this.admin.call('update-node', { node: this.#self, peer, resp, cluster, roles }, (error) => {
-      this.#updating = false
-      if (error === null || this.#stopped) return
+      const again = (): void => {
+        this.#updating = false
+        if (error !== null && !this.#stopped) this.view.readSoon()
+      }
+      if (error === null || this.#stopped) return again()
       this.#parts.ports.logger.warn('the registration was not updated', { error: error.message })
-      this.view.readSoon()
+      this.#parts.ports.clock.setTimer(REGISTER_AGAIN_MS, again)
     })
   }
 
